@@ -41,6 +41,9 @@ func (s adminPages) caStatusPage(r *http.Request) (page.AdminCAStatus, error) {
 	}
 	p.Trial.Name = "trial"
 	p.Elsewhere = elsewhereCards(st.Elsewhere, p.MayTry)
+	if st.Discovers {
+		p.Directory = discoverPath
+	}
 	for _, c := range st.CAs {
 		card := s.caCard(c)
 		if h := st.Holders[c.Name]; c.State != "" {

@@ -69,7 +69,7 @@ func addStaffGates(add func(gate, ...string)) {
 	staff(authz.HaltIssuing, "GET /admin/halt", "POST /admin/halt", "POST /admin/halt/resume")
 	staff(authz.ReadChecks, "GET /admin/exchange", "GET /admin/exchange/certportal-exchange.ps1")
 	staff(authz.ReadRoles, "GET /admin/people")
-	staff(authz.ReadChecks, "GET /admin/checks", "GET /admin/ca", "GET /admin/mail")
+	staff(authz.ReadChecks, "GET /admin/checks", "GET /admin/ca", "GET /admin/ca/directory", "GET /admin/mail")
 	staff(authz.RunChecks, "POST /admin/checks", "POST /admin/ca/addresses", "POST /admin/mail/{message}")
 	staff(authz.PublishCRL, "POST /admin/ca/publish")
 	staff(authz.TestIssue, "POST /admin/ca/trial", "POST /admin/ca/upstream")

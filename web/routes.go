@@ -240,6 +240,7 @@ func (s adminPages) routes(r chi.Router) {
 	s.staff(r, authz.PublishCRL).Post(caStatusPath+"/publish", s.handle(s.submitPublish))
 	s.staff(r, authz.TestIssue).Post(caStatusPath+"/trial", s.handle(s.submitTestIssuance))
 
+	s.staff(r, authz.ReadChecks).Get(discoverPath, s.handle(s.showDiscovered))
 	s.staff(r, authz.TestIssue).Post(caStatusPath+"/upstream", s.handle(s.submitTrial))
 
 	export := s.staff(r, authz.Export)

@@ -17,6 +17,7 @@ import (
 	"log/slog"
 	"time"
 
+	"certportal/ca/upstream/adcs/discovery"
 	"certportal/internal/audit"
 	"certportal/internal/authz"
 	"certportal/internal/enroll"
@@ -48,6 +49,10 @@ type Config struct {
 	Checks *Checks // optional
 
 	Upstreams Upstreams // optional
+
+	// Discover reads the CAs and templates that Active Directory knows. Optional: nil
+	// without it.
+	Discover func(context.Context) (discovery.Survey, error)
 
 	Mails bool // the portal sends mail
 

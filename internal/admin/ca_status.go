@@ -92,6 +92,7 @@ type AuthorityPage struct {
 	Addresses    []CheckResult
 	TestIssuance CheckResult
 	Elsewhere    []Upstream
+	Discovers    bool // the directory can be asked for its CAs
 
 	Holders map[string]Holders // by issuing CA; nil while they are counted for the first time
 }
@@ -105,7 +106,7 @@ func (s *Service) Authority(ctx context.Context, by portal.Actor) (AuthorityPage
 	if s.c.Authority == nil {
 		return AuthorityPage{}, portal.ErrNotFound
 	}
-	p := AuthorityPage{AuthorityStatus: s.c.Authority.Status()}
+	p := AuthorityPage{AuthorityStatus: s.c.Authority.Status(), Discovers: s.c.Discover != nil}
 	if p.Holders, err = s.held(ctx); err != nil {
 		return AuthorityPage{}, err
 	}

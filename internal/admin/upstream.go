@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 
+	"certportal/ca/upstream/adcs/discovery"
 	"certportal/internal/authz"
 	"certportal/internal/enroll"
 	"certportal/internal/portal"
@@ -95,4 +96,17 @@ func (s *Service) TryUpstream(ctx context.Context, by portal.Actor, name string,
 		return ErrNoSuchPerson
 	}
 	return s.c.Upstreams.TryUpstream(ctx, enroll.TrialRequest{By: by, Authority: enroll.UpstreamPrefix + name, Kind: kind, Person: person})
+}
+
+// Discover reads the CAs and templates that the directory knows. It reports false without
+// Active Directory, and when the actor may not see them.
+func (s *Service) Discover(ctx context.Context, by portal.Actor) (survey discovery.Survey, known bool, err error) {
+	if _, err := s.authorize(ctx, by, authz.Request{Act: authz.ReadChecks}); err != nil {
+		return discovery.Survey{}, false, err
+	}
+	if s.c.Discover == nil {
+		return discovery.Survey{}, false, nil
+	}
+	survey, err = s.c.Discover(ctx)
+	return survey, true, err
 }

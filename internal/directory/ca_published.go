@@ -113,7 +113,7 @@ func ReadForest(ctx context.Context, l *LDAP) (discovery.Forest, error) {
 	}
 	var f discovery.Forest
 	_, err = l.read(ctx, l.people, func(ctx context.Context, conn *connection) error {
-		f = discovery.Forest{} // a repeated request begins anew
+		f = discovery.Forest{NetBIOS: root.netbios} // a repeated request begins anew
 		err := eachBelow(ctx, conn, services+","+keyServices+root.config, "pKIEnrollmentService", discovery.ServiceAttributes(), f.AddService)
 		if err != nil {
 			return err

@@ -221,5 +221,6 @@ func bareAdmin(f page.Layout) []sample {
 		{"admin-exchange", page.AdminExchange{Layout: f, Script: "/x"}},
 		{"admin-people", page.AdminPeople{Layout: f}}, {"admin-checks", page.AdminChecks{Layout: f, Verdict: page.AdminVerdict{State: "never", Count: 12}}}, {"admin-export", page.AdminExport{Layout: f}},
 		{"admin-authority", page.AdminCAStatus{Layout: f}},
+		{"admin-directory", page.AdminDirectory{Layout: f}},
 	}
 }

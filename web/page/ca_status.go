@@ -17,6 +17,7 @@ type AdminCAStatus struct {
 	Addresses  []AdminCheck // the public addresses, and what the last look at them found here
 	Trial      AdminCheck   // the last test certificate, step by step; Name is empty where there can be none
 	Elsewhere  []AdminElsewhere
+	Directory  string // page of the CAs that Active Directory knows; empty without
 	Made       int64  // number of the list that was just made; 0 for none
 	Failed     string // why none could be made: key after "admin.ca.failed."; may be empty
 	MayPublish bool

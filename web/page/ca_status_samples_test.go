@@ -62,7 +62,7 @@ func authorityPages(f page.Layout, x adminTexts) []sample {
 		Addresses: []page.AdminCheck{{Name: "address-crl", At: noon(), Findings: findings}, {Name: "address-ocsp"}, {Name: "address-ca", At: noon(), Findings: findings}},
 		Trial:     page.AdminCheck{Name: "trial", At: noon(), Findings: findings},
 	}
-	full.Elsewhere = elsewhereCards(x)
+	full.Elsewhere, full.Directory = elsewhereCards(x), "/admin/ca/directory"
 	bad := full
 	bad.Made, bad.Failed, bad.Sealed, bad.Away = 0, "busy", true, true
 	bad.CAs = []page.AdminCA{authority("root", "soon", none), authority("issuing", "now", none)}
@@ -78,6 +78,15 @@ func authorityPages(f page.Layout, x adminTexts) []sample {
 	ending := full
 	ending.CAs = []page.AdminCA{authority("issuing", "far", list)}
 	ending.CAs[0].Lists[0].Level = "ending"
+	directory := page.AdminDirectory{Layout: f, Unreadable: []string{x.text}, Choices: []page.AdminFoundCA{{ID: "choice-1", Name: x.text, Config: x.text, Settings: x.text}, {
+		ID: "choice-2", Name: x.text, Config: x.text, Unknown: []string{x.text}, Unreadable: []string{x.text}, Settings: x.text,
+		Templates: []page.AdminTemplate{{Name: x.text}, {Name: x.text, DisplayName: x.text, Findings: findings}},
+	}}}
+	for _, state := range []string{"usable", "unusable", "renewal"} {
+		directory.Choices[0].Endpoints = append(directory.Choices[0].Endpoints, page.AdminEndpoint{URL: x.text, Authentication: "Kerberos", State: state})
+	}
+	samples = append(samples, sample{"admin-directory", directory}, sample{"admin-directory-off", page.AdminDirectory{Layout: f, Off: true}},
+		sample{"admin-directory-failed", page.AdminDirectory{Layout: f, Failed: x.text}})
 	company := full
 	company.Company, company.Away = true, true
 	company.CAs = []page.AdminCA{authority("root", "far"), authority("issuing", "far", list)}

@@ -115,6 +115,7 @@ type Forest struct {
 	Services   []Service
 	Templates  []Template
 	Unreadable []string // entries that could not be read, for administrators
+	NetBIOS    string   // name of the domain; may be empty
 }
 
 // AddService parses the entry of a CA and adds it.

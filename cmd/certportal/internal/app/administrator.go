@@ -20,7 +20,7 @@ func (p *App) openAdmin(context.Context, *config.Terminal) (err error) {
 	p.doctor = doctor.New(p.doctorConfig())
 	p.admin, err = admin.New(admin.Config{
 		Store: p.DB, Revoked: p.revoked, SecondPerson: p.Settings.Admin.SecondPerson, Mails: p.mail != nil,
-		Alerts: p.doctor.Alerts, Authority: p.doctor, Checks: &admin.Checks{List: p.doctor.Checks()}, RoleGroups: p.People.RoleGroups, Upstreams: p.Registrar, Now: p.Now, Log: p.log,
+		Alerts: p.doctor.Alerts, Authority: p.doctor, Checks: &admin.Checks{List: p.doctor.Checks()}, RoleGroups: p.People.RoleGroups, Upstreams: p.Registrar, Discover: p.discover(), Now: p.Now, Log: p.log,
 	})
 	return err
 }
