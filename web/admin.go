@@ -12,6 +12,7 @@ import (
 
 	"certportal/internal/admin"
 	"certportal/internal/authz"
+	"certportal/internal/enroll"
 	"certportal/internal/portal"
 	"certportal/web/page"
 )
@@ -112,9 +113,11 @@ func (s adminPages) namedChips(r *http.Request, f admin.Filter, chips []page.Adm
 			}
 			chips[i].Value = cmp.Or(names[f.PersonID], chips[i].Value)
 		case "authority":
-			chips[i].Value = ""
+			chips[i].Value, chips[i].Named = strings.CutPrefix(f.Issuer, enroll.UpstreamPrefix)
 			if n := authorityNumber(f.Issuer); n > 0 {
 				chips[i].Value = strconv.Itoa(n)
+			} else if !chips[i].Named {
+				chips[i].Value = ""
 			}
 		case "pick":
 			chips[i].Value = strconv.Itoa(len(f.PickedSerials()))

@@ -3,13 +3,16 @@ package web
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"certportal/internal/admin"
 	"certportal/internal/authz"
 	"certportal/internal/catalogue"
+	"certportal/internal/enroll"
 	"certportal/internal/portal"
 	"certportal/web/page"
 )
@@ -34,7 +37,7 @@ func (s adminPages) showOverview(w http.ResponseWriter, r *http.Request) error {
 		Weeks: []page.AdminWeeks{
 			weeksOf("issued", t.IssuedWeeks, now.AddDate(0, 0, -7*admin.StatsWeeks)), weeksOf("ending", t.EndingWeeks, now),
 		},
-		Refusals: refusalBars(o.Refusals),
+		Refusals: refusalBars(o.Refusals), Issuers: s.issuerBars(o.Holders),
 	}
 	for _, c := range o.Campaigns {
 		p.Campaigns = append(p.Campaigns, s.campaignCard(c, o))
@@ -91,6 +94,30 @@ func refusalBars(reasons []admin.ReasonCount) []page.AdminReason {
 	for _, reason := range reasons {
 		size := (reason.Count*page.ReasonWidth + reasons[0].Count - 1) / reasons[0].Count
 		bars = append(bars, page.AdminReason{Reason: reason.Reason, Number: reason.Count, Size: size})
+	}
+	return bars
+}
+
+// issuerBars makes the bars of the CAs, the largest first, when there are several.
+func (s adminPages) issuerBars(all map[string]admin.Holders) []page.AdminIssuer {
+	if len(all) < 2 {
+		return nil
+	}
+	names := slices.SortedFunc(maps.Keys(all), func(a, b string) int {
+		return cmp.Or(cmp.Compare(all[b].Devices, all[a].Devices), strings.Compare(a, b))
+	})
+	most := all[names[0]].Devices
+	var bars []page.AdminIssuer
+	for _, name := range names {
+		list, number := admin.Filter{Issuer: name, State: admin.Working}, all[name].Devices
+		bar := page.AdminIssuer{
+			Later: authorityNumber(name), Number: number, Size: (number*page.ReasonWidth + most - 1) / most,
+			Path: withQuery("/admin/certificates", list.Query(s.zone)),
+		}
+		if shown, elsewhere := strings.CutPrefix(name, enroll.UpstreamPrefix); elsewhere {
+			bar.Name = shown
+		}
+		bars = append(bars, bar)
 	}
 	return bars
 }

@@ -11,8 +11,10 @@ import (
 	"certportal/internal/admin"
 	"certportal/internal/audit"
 	"certportal/internal/drift"
+	"certportal/internal/enroll"
 	"certportal/internal/portal"
 	"certportal/internal/test/testkit"
+	"certportal/internal/test/testkit/fixture"
 	"certportal/web"
 	"certportal/web/page"
 )
@@ -137,6 +139,35 @@ func TestOverviewLinksAgree(t *testing.T) {
 	}
 	if got := b.get("/admin/certificates?status=revoked"); len(got.serials()) != 3 {
 		t.Errorf("without a day: %d rows, want 3", len(got.serials()))
+	}
+}
+
+// TestOverviewCountsByIssuer: while a company moves to another CA, the overview says how far
+// it is, and leads to the certificates of each.
+func TestOverviewCountsByIssuer(t *testing.T) {
+	t.Parallel()
+	p := newStaffPortal(t, 0)
+	p.signedIn("anna", iPhone).enrol("first", "ios")
+	if text := p.signedIn("ada", linux).get("/admin").text(); strings.Contains(text, "Who issued") {
+		t.Errorf("one CA is counted: %s", text)
+	}
+	company := fixture.NewUpstreamCA(t, p.clock.Now)
+	registrar := p.newRegistrar(fixture.Hierarchy(t, "ec-p256"), p.config.Log, func(c *enroll.Config) { c.Upstream = company.Upstream("company") })
+	p.reopen(func(c *web.Config) { c.Registrar = registrar })
+	p.clock.Advance(2 * time.Minute)
+	p.signedIn("anna", android).enrol("second", "android")
+	p.signedIn("ben", android).enrol("third", "android")
+	p.clock.Advance(2 * time.Minute)
+	b := p.signedIn("ada", linux)
+	overview := b.get("/admin")
+	for name, want := range map[string]int{"company": 2, "Issuing authority": 1} {
+		list := overview.link(name)
+		if list == "" {
+			t.Fatalf("overview has no %s: %s", name, overview.text())
+		}
+		if got := b.get(list); len(got.serials()) != want || !strings.Contains(got.text(), "Issued by: "+name) {
+			t.Errorf("%s: %d rows, want %d: %s", list, len(got.serials()), want, got.text())
+		}
 	}
 }
 

@@ -60,6 +60,7 @@ const (
 // counts is what is counted for the overview.
 type counts struct {
 	stats     Stats
+	holders   map[string]Holders
 	refusals  []ReasonCount
 	campaigns []Campaign
 }
@@ -67,7 +68,8 @@ type counts struct {
 // Overview is the content of the start page of administrators.
 type Overview struct {
 	Stats    Stats
-	Refusals []ReasonCount // since Since.Issued, the most frequent first
+	Holders  map[string]Holders // of certificates in use, by the name of the CA
+	Refusals []ReasonCount      // since Since.Issued, the most frequent first
 
 	Campaigns []Campaign // that run, or ended lately
 	Mails     bool       // the portal sends mail
@@ -89,7 +91,7 @@ func (s *Service) Overview(ctx context.Context, by portal.Actor) (Overview, erro
 	if err != nil && !errors.Is(err, errBusy) {
 		return o, err
 	}
-	o.Stats, o.Refusals, o.Campaigns = last.stats, last.refusals, last.campaigns
+	o.Stats, o.Holders, o.Refusals, o.Campaigns = last.stats, last.holders, last.refusals, last.campaigns
 	o.Checks, o.Mails = s.checkResults(), s.c.Mails
 	if s.c.Authority != nil {
 		o.Stopped = s.c.Authority.Status().Stopped
@@ -143,12 +145,16 @@ func (s *Service) count(ctx context.Context) (counts, error) {
 	if err != nil {
 		return counts{}, storeErr("counting", err)
 	}
+	holders, err := s.c.Store.AuthorityHolders(ctx, now)
+	if err != nil {
+		return counts{}, storeErr("counting by CA", err)
+	}
 	refusals, err := s.c.Store.RefusalReasons(ctx, since.Issued, maxRefusals)
 	if err != nil {
 		return counts{}, storeErr("counting refusals", err)
 	}
 	campaigns, err := s.c.Store.Campaigns(ctx, now, now.Add(-campaignShown))
-	return counts{t, refusals, campaigns}, storeErr("reading campaigns", err)
+	return counts{t, holders, refusals, campaigns}, storeErr("reading campaigns", err)
 }
 
 // refreshStats counts at the start, and again before old statistics that were requested

@@ -32,6 +32,10 @@ func (s *slowStore) AdminStats(ctx context.Context, now time.Time, since admin.S
 	return admin.Stats{Working: int(n), At: now}, nil
 }
 
+func (s *slowStore) AuthorityHolders(context.Context, time.Time) (map[string]admin.Holders, error) {
+	return nil, nil
+}
+
 func (s *slowStore) RefusalReasons(context.Context, time.Time, int) ([]admin.ReasonCount, error) {
 	return nil, nil
 }

@@ -37,6 +37,7 @@ type AdminColumn struct {
 type AdminChip struct {
 	Key   string // of its words, after "admin.field."
 	Value string
+	Named bool // of an authority: Value is the name of one that the portal does not run
 	Path  string
 }
 

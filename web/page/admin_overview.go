@@ -24,6 +24,7 @@ type AdminOverview struct {
 	Alerts   []AdminAlert
 	Weeks    []AdminWeeks
 	Refusals []AdminReason
+	Issuers  []AdminIssuer // of the certificates that work, where there are several
 	MayHalt  bool
 
 	Campaigns []AdminCampaign
@@ -74,6 +75,15 @@ func (p AdminOverview) Matters() int { return len(p.Alerts) + len(p.Failing) }
 type AdminCount struct {
 	Key    string // of its words, after "admin.count."
 	Number int
+	Path   string
+}
+
+// AdminIssuer is a CA with the number of its certificates that work.
+type AdminIssuer struct {
+	Name   string // of a CA that the portal does not run
+	Later  int    // number of a later one of the portal's own, from 2
+	Number int
+	Size   int // of the bar, up to ReasonWidth
 	Path   string
 }
 

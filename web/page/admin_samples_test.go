@@ -70,6 +70,10 @@ func adminPages(f page.Layout, x adminTexts) []sample {
 			{Key: "ending", Most: 7, Bars: []page.AdminBar{{From: noon(), Number: 7, Y: 58, Size: 2}}},
 		},
 		Refusals: []page.AdminReason{{Reason: "quota", Number: 4321, Size: 100}, {Reason: x.text, Number: 1, Size: 1}},
+		Issuers: []page.AdminIssuer{
+			{Number: 123_456, Size: 100, Path: "/admin/certificates?authority=issuing"}, {Name: x.text, Number: 70, Size: 1, Path: "/admin/certificates?authority=upstream-x"},
+			{Later: 2, Number: 1, Size: 1, Path: "/admin/certificates?authority=issuing-2"},
+		},
 	}
 	for i, key := range []string{"working", "issued", "ending", "revoked", "failed"} {
 		overview.Counts = append(overview.Counts, page.AdminCount{Key: key, Number: i * 123456, Path: "/admin/certificates"})
