@@ -3,6 +3,7 @@
 package app
 
 import (
+	"crypto/x509"
 	"fmt"
 	"os"
 	"strings"
@@ -98,4 +99,9 @@ func testTokenAway(t *testing.T, h *softhsm.HSM, enrol func(device string) error
 		n++
 		return enrol(fmt.Sprintf("back %d", n)) == nil
 	})
+}
+
+func writePEM(t *testing.T, file string, cert *x509.Certificate) {
+	t.Helper()
+	testkit.NoError(t, os.WriteFile(file, []byte(certificatesPEM(cert)), 0o600))
 }

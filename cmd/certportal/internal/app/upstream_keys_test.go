@@ -1,7 +1,6 @@
 package app
 
 import (
-	"crypto/x509"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -115,9 +114,4 @@ func TestUpstreamKeysInTokensNeedPKCS11(t *testing.T) {
 	if want := map[bool]string{false: "built without PKCS#11", true: "/pin"}[hsm.Built]; f.State != portal.FindingFailed || !strings.Contains(f.Text, want) {
 		t.Errorf("check: %+v, want %q", f, want)
 	}
-}
-
-func writePEM(t *testing.T, file string, cert *x509.Certificate) {
-	t.Helper()
-	testkit.NoError(t, os.WriteFile(file, []byte(certificatesPEM(cert)), 0o600))
 }
