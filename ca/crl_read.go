@@ -274,21 +274,50 @@ func (c *PublishedCRL) Find(serial *big.Int) (*Revocation, error) {
 	if err != nil {
 		return nil, fmt.Errorf("looking for a serial: %w", err)
 	}
+	err = c.each(func(number cryptobyte.String, r Revocation) {
+		if found == nil && bytes.Equal(number, wanted) {
+			found = &Revocation{At: r.At, Reason: r.Reason}
+			found.Serial, _ = SerialOf(serial) // zero for one of more than 20 octets
+		}
+	})
+	return found, err
+}
+
+// Select gives the entries of the serials that are wanted. It passes over serials that no
+// certificate may have, reads every entry, and returns an error when one cannot be read.
+func (c *PublishedCRL) Select(wanted func(Serial) bool) ([]Revocation, error) {
+	var found []Revocation
+	err := c.each(func(number cryptobyte.String, r Revocation) {
+		var octets cryptobyte.String
+		if !number.ReadASN1(&octets, der.INTEGER) {
+			return
+		}
+		digits := bytes.TrimLeft(octets, "\x00")
+		if len(digits) == 0 || len(digits) > maxSerialOctets || octets[0]&0x80 != 0 {
+			return
+		}
+		r.Serial.length = uint8(copy(r.Serial.octets[:], digits))
+		if wanted(r.Serial) {
+			found = append(found, r)
+		}
+	})
+	return found, err
+}
+
+// each reads every entry. see gets the serial as an INTEGER in DER.
+func (c *PublishedCRL) each(see func(number cryptobyte.String, r Revocation)) error {
 	for rest := c.entries; !rest.Empty(); {
 		var entry, number cryptobyte.String
 		var r Revocation
 		if !rest.ReadASN1(&entry, der.SEQUENCE) || !entry.ReadASN1Element(&number, der.INTEGER) {
-			return nil, errCRL
+			return errCRL
 		}
 		if err := r.readRest(&entry); err != nil {
-			return nil, err
+			return err
 		}
-		if found == nil && bytes.Equal(number, wanted) {
-			r.Serial, _ = SerialOf(serial) // zero for one of more than 20 octets
-			found = &r
-		}
+		see(number, r)
 	}
-	return found, nil
+	return nil
 }
 
 // Count gives the number of entries, and an error when one cannot be read.

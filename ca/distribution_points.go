@@ -3,6 +3,7 @@ package ca
 import (
 	"bytes"
 	"crypto/x509"
+	"encoding/asn1"
 	"errors"
 	"slices"
 
@@ -57,8 +58,18 @@ func (s *CRLScope) Names(point *DistributionPoint) bool {
 // DistributionPoints reads where the lists about a certificate are. A certificate
 // without the extension has none.
 func DistributionPoints(cert *x509.Certificate) ([]DistributionPoint, error) {
+	return pointsIn(cert, oidCDP())
+}
+
+// FreshestPoints reads where the delta lists about a certificate are, as the certificate
+// itself says (RFC 5280 section 4.2.1.15). Most have none: the complete list says so.
+func FreshestPoints(cert *x509.Certificate) ([]DistributionPoint, error) {
+	return pointsIn(cert, oidFreshest())
+}
+
+func pointsIn(cert *x509.Certificate, id asn1.ObjectIdentifier) ([]DistributionPoint, error) {
 	for _, e := range cert.Extensions {
-		if !e.Id.Equal(oidCDP()) {
+		if !e.Id.Equal(id) {
 			continue
 		}
 		points, ok := readDistributionPoints(e.Value)

@@ -2,9 +2,9 @@
 // certificates of issuers, over http, and verifies it as a relying party does: RFC 5280
 // sections 4.2.1.13, 4.2.2.1, 5 and 6.3.
 //
-// It serves the chain of a company's root, whose lists the portal does not make. The
-// addresses come from CA certificates that an administrator imported, never from a
-// request. Still only http and https are asked, redirections included, answers are
+// It serves the chain of a company's root and CAs that the portal does not run, whose lists
+// the portal does not make. The addresses come from CA certificates that an administrator
+// imported, and from certificates that a CA of the settings signed, never from a request. Still only http and https are asked, redirections included, answers are
 // bounded in size and time, and nothing of an answer is shown but what was parsed.
 //
 // Results are sentences in English for operators, one for each address.
@@ -93,6 +93,8 @@ const (
 	Invalid
 	// Expired means a list of the right CA whose time is over.
 	Expired
+	// Outdated means a list of the right CA in the place of a newer one that was there before.
+	Outdated
 )
 
 // checkable says why an address cannot be asked. The error is nil for one that can.
@@ -111,15 +113,23 @@ func checkable(address string) error {
 
 // get fetches an address. The error is a sentence about it.
 func (c *Client) get(ctx context.Context, address string, limit int64) ([]byte, error) {
+	return c.do(ctx, http.MethodGet, address, nil, limit)
+}
+
+// do sends a request, with a body unless that is nil.
+func (c *Client) do(ctx context.Context, method, address string, content []byte, limit int64) ([]byte, error) {
 	timeout := c.Timeout
 	if timeout <= 0 {
 		timeout = AddressTimeout
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	request, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader(content))
 	if err != nil {
 		return nil, errors.New("it is no address")
+	}
+	if content != nil {
+		request.Header.Set("Content-Type", "application/ocsp-request")
 	}
 	request.Header.Set("User-Agent", "certportal")
 	transport := c.transport()

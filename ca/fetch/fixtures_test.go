@@ -20,7 +20,7 @@ import (
 
 // company is the root of a company with a CA below it, and a web server for its files.
 type company struct {
-	t       *testing.T
+	t       testing.TB
 	server  *httptest.Server
 	files   map[string][]byte // by path
 	root    *x509.Certificate
@@ -35,7 +35,7 @@ var (
 
 // newCompany makes a CA certificate that names distribution points, each with the paths
 // or addresses of its list.
-func newCompany(t *testing.T, points ...[]string) *company {
+func newCompany(t testing.TB, points ...[]string) *company {
 	c := &company{t: t, files: map[string][]byte{}, key: testkit.ECKey(t)}
 	c.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		file, ok := c.files[r.URL.Path]

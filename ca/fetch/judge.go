@@ -11,7 +11,12 @@ import (
 // judge decides whether clients can use a list for the certificate.
 func (a *Address) judge(l *Lists, dp *ca.DistributionPoint, crl *ca.PublishedCRL, delta bool) {
 	var err error
-	if a.List.Revoked, err = crl.Find(l.Certificate.SerialNumber); err != nil {
+	if l.search != nil {
+		a.List.named, err = crl.Select(l.search.Wanted)
+	} else {
+		a.List.Revoked, err = crl.Find(l.Certificate.SerialNumber)
+	}
+	if err != nil {
 		a.State, a.Problem, a.Text = Failed, Invalid, "an entry of the list cannot be read: "+err.Error()
 		return
 	}
@@ -29,6 +34,8 @@ func (a *Address) judge(l *Lists, dp *ca.DistributionPoint, crl *ca.PublishedCRL
 		a.State, a.Problem, a.Text = OutOfScope, 0, "the list covers only "+a.List.Scope
 	case crl.ThisUpdate.After(l.At.Add(ca.ClockSkew)):
 		a.Text = "the list is valid from " + moment(crl.ThisUpdate) + ", which is in the future: compare the clocks"
+	case l.search.outdated(a.List):
+		a.Problem, a.Text = Outdated, "a newer list than number "+a.List.Number+" was here before: something on the way keeps copies for too long"
 	case !l.At.Before(crl.NextUpdate):
 		a.Problem, a.Text = Expired, "the list ended on "+moment(crl.NextUpdate)+": the authority must publish a new one"
 	default:

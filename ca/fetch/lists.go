@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"encoding/pem"
+	"slices"
 	"time"
 
 	"certportal/ca"
@@ -21,6 +22,8 @@ type Lists struct {
 	Revoked *ca.Revocation // the certificate's entry in a list: it is revoked
 	List    *List          // of the lists that clients need, the one that ends first; nil without one
 	Points  []Point        // none: the certificate names no list
+
+	search *Search // of [Client.Seek]; nil otherwise
 }
 
 // Point is one distribution point. Its addresses are alternatives.
@@ -53,14 +56,20 @@ type List struct {
 	Size                   int            // bytes
 	Revoked                *ca.Revocation // the entry of the certificate
 
-	partition bool
+	partition    bool
+	named        []ca.Revocation // entries that a search wanted
+	number, base ca.Serial
 }
 
 // Lists fetches the lists that say whether cert is revoked, and verifies that issuer
 // signed them. Of the addresses of a distribution point one good one is enough. The
 // context bounds the time of all.
 func (c *Client) Lists(ctx context.Context, cert, issuer *x509.Certificate, now time.Time) Lists {
-	l := Lists{Certificate: cert, Issuer: issuer, At: now}
+	return c.lists(ctx, Lists{Certificate: cert, Issuer: issuer, At: now})
+}
+
+func (c *Client) lists(ctx context.Context, l Lists) Lists {
+	cert := l.Certificate
 	points, err := ca.DistributionPoints(cert)
 	switch {
 	case err != nil:
@@ -99,13 +108,36 @@ func (c *Client) point(ctx context.Context, l *Lists, dp *ca.DistributionPoint) 
 		}
 	}
 	p.State = stateOf(p.Addresses)
-	for n := range freshest {
-		for _, address := range freshest[n].Addresses {
-			a, _ := c.list(ctx, l, dp, address, true)
-			p.Deltas = append(p.Deltas, a)
-		}
+	for _, address := range deltaAddresses(l.Certificate, freshest) {
+		a, _ := c.list(ctx, l, dp, address, true)
+		a.checkBase(p.list)
+		p.Deltas = append(p.Deltas, a)
 	}
 	return p
+}
+
+// deltaAddresses are those that a complete list and the certificate name.
+func deltaAddresses(cert *x509.Certificate, freshest []ca.DistributionPoint) []string {
+	own, _ := ca.FreshestPoints(cert) // clients do without what cannot be read
+	var all []string
+	for _, p := range slices.Concat(freshest, own) {
+		for _, address := range p.Addresses {
+			if !slices.Contains(all, address) {
+				all = append(all, address)
+			}
+		}
+	}
+	return all
+}
+
+// checkBase refuses a delta list that does not add to the complete one that is there (RFC
+// 5280 section 5.2.4).
+func (a *Address) checkBase(complete *List) {
+	if complete == nil || a.State != Good && a.State != Warning || complete.number.Compare(a.List.base) >= 0 {
+		return
+	}
+	a.State, a.Problem = Failed, Invalid
+	a.Text = "it adds to the list with number " + a.List.base.Big().String() + ", and the complete list that is there has number " + complete.Number
 }
 
 func reasonsOf(crl *ca.PublishedCRL, dp *ca.DistributionPoint) ca.Reasons {
@@ -182,7 +214,7 @@ func derOf(body []byte) (der []byte, text bool) {
 func listOf(crl *ca.PublishedCRL, address string, size int) *List {
 	l := &List{
 		URL: address, ThisUpdate: crl.ThisUpdate, NextUpdate: crl.NextUpdate, NextPublish: crl.NextPublish,
-		Scope: scopeOf(crl), Delta: crl.Delta, Size: size, partition: crl.Scope.Partition(),
+		Scope: scopeOf(crl), Delta: crl.Delta, Size: size, partition: crl.Scope.Partition(), number: crl.Number, base: crl.Base,
 	}
 	if crl.HasNumber() {
 		l.Number = crl.Number.Big().String()
