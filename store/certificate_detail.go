@@ -99,15 +99,18 @@ func (db Search) elsewhereDetail(ctx context.Context, d *admin.CertificateDetail
 	if d.Elsewhere = isUpstream(d.Issuer); !d.Elsewhere {
 		return nil
 	}
-	var done sql.NullInt64
-	err := db.One(ctx, "SELECT done_at, done_by, tries, detail FROM upstream_revocations WHERE serial = $1 AND authority = $2",
-		[]any{d.Serial.String(), d.Issuer}, &done, &d.ConfirmedBy, &d.Tries, &d.Obstacle)
+	var done, listed, update, absent, until sql.NullInt64
+	err := db.One(ctx, `SELECT done_at, done_by, tries, detail, listed_at, listed_in, listed_number, listed_update, listed_online, absent_update, absent_until
+		FROM upstream_revocations WHERE serial = $1 AND authority = $2`,
+		[]any{d.Serial.String(), d.Issuer}, &done, &d.ConfirmedBy, &d.Tries, &d.Obstacle,
+		&listed, &d.Named.In, &d.Named.Number, &update, &d.Named.Online, &absent, &until)
 	if errors.Is(err, portal.ErrNotFound) {
 		return nil // it was never issued
 	}
 	if err != nil {
 		return fmt.Errorf("finding revocation at %s: %w", d.Issuer, err)
 	}
-	d.Confirmed = sqldb.TimeOf(done)
+	d.Confirmed, d.Named.At, d.Named.Update = sqldb.TimeOf(done), sqldb.TimeOf(listed), sqldb.TimeOf(update)
+	d.Absent, d.AbsentUntil = sqldb.TimeOf(absent), sqldb.TimeOf(until)
 	return nil
 }

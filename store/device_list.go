@@ -20,14 +20,16 @@ const (
 	certificateColumns = `c.serial, c.status, c.kind, c.upn, c.sid, c.not_before, c.not_after, c.requested_at,
 		c.delivered_at, c.revoked_at, c.cause, ` + firstListed + `, ` + lastUnlisted + `,
 		c.ends_at, c.superseded_by, ` + gravestMismatch + `, c.works_at, ` + voidSince + `,
-		c.authority, ` + waitsUpstream + `, ` + confirmedUpstream + `, c.der`
+		c.authority, ` + waitsUpstream + `, ` + ofUpstream + `v.done_at` + thatRevokes + `, ` + ofUpstream + `v.listed_update` + thatRevokes + `,
+		` + ofUpstream + `v.absent_update` + thatRevokes + `, ` + ofUpstream + `v.absent_until` + thatRevokes + `, c.der`
 )
 
-// waitsUpstream is whether the request of a certificate c waits at a CA elsewhere, and
-// confirmedUpstream when that CA confirmed its revocation.
+// waitsUpstream is whether the request of a certificate c waits at a CA elsewhere. Between
+// ofUpstream and thatRevokes is a column of the revocation there, of a revoked certificate.
 const (
-	waitsUpstream     = `EXISTS (SELECT 1 FROM upstream_requests q WHERE q.number = c.serial AND q.state = 'pending')`
-	confirmedUpstream = `(SELECT v.done_at FROM upstream_revocations v WHERE v.serial = c.serial AND v.authority = c.authority)`
+	waitsUpstream = `EXISTS (SELECT 1 FROM upstream_requests q WHERE q.number = c.serial AND q.state = 'pending')`
+	ofUpstream    = `CASE WHEN c.revoked_at IS NOT NULL THEN (SELECT `
+	thatRevokes   = ` FROM upstream_revocations v WHERE v.serial = c.serial AND v.authority = c.authority) END`
 )
 
 // voidSince is when the CA of a certificate c was revoked.
@@ -83,7 +85,7 @@ func (r *deviceRow) value() portal.Device {
 type certificateRow struct {
 	serial, status, kind, upn, sid, cause, changed, next                   sql.NullString
 	notBefore, notAfter, requested, delivered, revokedMoment, listed, ends sql.NullInt64
-	unlisted, works, void, confirmed                                       sql.NullInt64
+	unlisted, works, void, confirmed, named, absent, absentUntil           sql.NullInt64
 	authority                                                              sql.NullString
 	waits                                                                  sql.NullBool
 	der                                                                    []byte
@@ -92,7 +94,7 @@ type certificateRow struct {
 func (r *certificateRow) fields() []any {
 	return []any{&r.serial, &r.status, &r.kind, &r.upn, &r.sid, &r.notBefore, &r.notAfter, &r.requested,
 		&r.delivered, &r.revokedMoment, &r.cause, &r.listed, &r.unlisted, &r.ends, &r.next, &r.changed, &r.works, &r.void,
-		&r.authority, &r.waits, &r.confirmed, &r.der}
+		&r.authority, &r.waits, &r.confirmed, &r.named, &r.absent, &r.absentUntil, &r.der}
 }
 
 func (r *certificateRow) value() (portal.Certificate, error) {
@@ -115,6 +117,7 @@ func (r *certificateRow) value() (portal.Certificate, error) {
 	}
 	return portal.Certificate{
 		Upstream: upstream, Waits: r.waits.Bool, Confirmed: sqldb.TimeOf(r.confirmed),
+		Named: sqldb.TimeOf(r.named), Absent: sqldb.TimeOf(r.absent), AbsentUntil: sqldb.TimeOf(r.absentUntil),
 		Serial:     serial,
 		Status:     portal.Status(r.status.String),
 		Kind:       portal.Kind(r.kind.String),

@@ -109,7 +109,9 @@ func (t upstreamTx) insertStray(ctx context.Context, q enroll.UpstreamRequest, e
 	if err != nil || known {
 		return err
 	}
-	return t.insertRevocationOf(ctx, serial.String(), q.Authority, end.Stray.Raw, strayReason, end.Why, end.At.UnixMilli())
+	return t.insertRevocationOf(ctx, upstreamDuty{
+		serial.String(), q.Authority, end.Stray.Raw, strayReason, end.Why, end.At.UnixMilli(), end.Stray.NotAfter.UnixMilli(),
+	})
 }
 
 const upstreamColumns = `number, serial, authority, csr, state, remote_id, token_hash, sealed_key, overlap, ends,

@@ -33,7 +33,7 @@ func (t upstreamTx) ask(ctx context.Context, r revocation) error {
 	if len(der) == 0 {
 		return nil
 	}
-	return t.insertRevocationOf(ctx, r.serial, r.issuer, der, r.reason, enroll.UpstreamEnded, r.at)
+	return t.insertRevocationOf(ctx, upstreamDuty{r.serial, r.issuer, der, r.reason, enroll.UpstreamEnded, r.at, r.notAfter})
 }
 
 // wipeKeys drops the keys that wait for certificates, which a query or a placeholder names
@@ -46,11 +46,20 @@ func (t upstreamTx) wipeKeys(ctx context.Context, which string, args ...any) err
 	return nil
 }
 
-func (t upstreamTx) insertRevocationOf(ctx context.Context, serial, authority string, der []byte, reason int, why string, at int64) error {
-	_, err := t.Exec(ctx, `INSERT INTO upstream_revocations (serial, authority, der, reason_code, why, asked_at, next_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $6) ON CONFLICT (serial, authority) DO NOTHING`, serial, authority, der, reason, why, at)
+// upstreamDuty is a certificate that a CA must revoke, and why.
+type upstreamDuty struct {
+	serial, authority string
+	der               []byte
+	reason            int
+	why               string
+	at, notAfter      int64
+}
+
+func (t upstreamTx) insertRevocationOf(ctx context.Context, d upstreamDuty) error {
+	_, err := t.Exec(ctx, `INSERT INTO upstream_revocations (serial, authority, der, reason_code, why, asked_at, next_at, not_after)
+		VALUES ($1, $2, $3, $4, $5, $6, $6, $7) ON CONFLICT (serial, authority) DO NOTHING`, d.serial, d.authority, d.der, d.reason, d.why, d.at, d.notAfter)
 	if err != nil {
-		return fmt.Errorf("recording that %s must revoke %s: %w", authority, serial, err)
+		return fmt.Errorf("recording that %s must revoke %s: %w", d.authority, d.serial, err)
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"certportal/ca"
+	"certportal/ca/fetch"
 	"certportal/internal/audit"
 	"certportal/internal/portal"
 )
@@ -63,6 +64,9 @@ type Config struct {
 
 	// EnrollGroup is what people call the group that may enrol. Optional.
 	EnrollGroup string
+
+	// Lists fetches the revocation lists of other CAs. Optional.
+	Lists *fetch.Client
 
 	// Revoked is called after certificates were revoked, so that the revocation
 	// list is renewed at once. It must not block. Optional.
@@ -118,6 +122,9 @@ func New(c Config) (*Registrar, error) {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.Lists == nil {
+		c.Lists = new(fetch.Client)
 	}
 	c.Log = cmp.Or(c.Log, slog.Default())
 	upstreams, inFlight, err := byName(c.Upstreams, c.Upstream)

@@ -91,9 +91,17 @@ func (u *Upstream) chain(leaf *x509.Certificate) []*x509.Certificate {
 
 // issued reports whether the CA is the issuer of a certificate.
 func (u *Upstream) issued(cert *x509.Certificate) bool {
-	return slices.ContainsFunc(slices.Concat(u.Intermediates, u.Anchors), func(issuer *x509.Certificate) bool {
-		return cert.CheckSignatureFrom(issuer) == nil
-	})
+	return u.issuerOf(cert) != nil
+}
+
+// issuerOf finds the certificate of the CA that signed a certificate; nil for one of another CA.
+func (u *Upstream) issuerOf(cert *x509.Certificate) *x509.Certificate {
+	for _, issuer := range slices.Concat(u.Intermediates, u.Anchors) {
+		if cert.CheckSignatureFrom(issuer) == nil {
+			return issuer
+		}
+	}
+	return nil
 }
 
 // elsewhere issues and revokes with CAs that the portal does not run.

@@ -90,6 +90,10 @@ type UpstreamTrouble struct {
 	UnrevokedSince time.Time
 	Unrestricted   int // CAs that issued for a person for whom the portal must not request
 	UnrestrictedAt time.Time
+	Unlisted       int // revocations that a CA confirmed, and that its newest lists do not name
+	UnlistedSince  time.Time
+	ByAuthority    int // certificates that a CA revoked by itself in the last day
+	ByAuthorityAt  time.Time
 }
 
 // Why a CA must revoke.
@@ -101,6 +105,8 @@ const (
 
 // UpstreamStore records requests to other CAs. Each method is one transaction.
 type UpstreamStore interface {
+	UpstreamListStore
+
 	// NoteUpstream records State, ID, Next, Tries and Detail of a request that is open.
 	// It returns ErrConflict for one that is closed.
 	NoteUpstream(context.Context, UpstreamRequest, audit.Entry) error

@@ -36,14 +36,15 @@ const (
 )
 
 // RunUpstreams polls requests to other CAs that are due, closes those whose outcome cannot
-// be found out, and carries out revocations there, until the context ends. Each CA has its
-// own clocks, and so have requests and revocations: one that hangs holds up no other. It may
+// be found out, carries out revocations there and looks at the lists of these CAs, until the
+// context ends. Each CA has its own clocks, one for each of these: one that hangs holds up no
+// other. It may
 // run on several replicas at once.
 func (r *Registrar) RunUpstreams(ctx context.Context) {
 	var clocks sync.WaitGroup
 	for name := range r.upstreams {
 		for what, sweep := range map[string]func(context.Context, string) error{
-			"requests": elsewhere{r}.sweepRequests, "revocations": elsewhere{r}.sweepRevocations,
+			"requests": elsewhere{r}.sweepRequests, "revocations": elsewhere{r}.sweepRevocations, "lists": elsewhere{r}.sweepLists,
 		} {
 			clocks.Go(func() {
 				ticker := time.NewTicker(upstreamEvery)
@@ -68,7 +69,7 @@ func (r *Registrar) RunUpstreams(ctx context.Context) {
 func (r *Registrar) SweepUpstream(ctx context.Context) error {
 	e, errs := elsewhere{r}, []error(nil)
 	for name := range r.upstreams {
-		errs = append(errs, e.sweepRequests(ctx, name), e.sweepRevocations(ctx, name))
+		errs = append(errs, e.sweepRequests(ctx, name), e.sweepRevocations(ctx, name), e.sweepLists(ctx, name))
 	}
 	return errors.Join(errs...)
 }

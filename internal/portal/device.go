@@ -137,6 +137,11 @@ type Certificate struct {
 	Upstream  string
 	Waits     bool
 	Confirmed time.Time
+
+	// What the lists of that CA say: when the list that names the certificate began, and the
+	// newest that does not, zero when that does or there is none; and when the last list that
+	// does not ends.
+	Named, Absent, AbsentUntil time.Time
 }
 
 // End is when the certificate stops working, unless it is revoked earlier.
@@ -187,6 +192,7 @@ const (
 	Reused      Cause = "reused"      // its UPN belongs to another account now
 	Privileged  Cause = "privileged"  // the person became protected
 	Withdrawn   Cause = "withdrawn"   // an administrator ended it for a reason of their own
+	ByAuthority Cause = "authority"   // the CA elsewhere that issued it revoked it by itself
 )
 
 // ReasonCode is the CRL reason of a cause (RFC 5280 section 5.3.1).

@@ -21,6 +21,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -34,6 +35,12 @@ const (
 	Version     = "v0.30.2"
 	Provisioner = "certportal"
 	Password    = "correct horse battery staple"
+)
+
+// The list of a CA is at its own address, in the place of that of the docs.
+const (
+	documentedURL = "http://ca.corp.example"
+	listPath      = "/1.0/crl"
 )
 
 // Config says how the CA differs from a plain one.
@@ -132,7 +139,8 @@ func (c *CA) write(dir string, port int, config Config) error {
 		"claims": map[string]any{"maxTLSCertDuration": "26400h", "disableRenewal": true},
 	}
 	if config.Template != "" {
-		provisioner["options"] = map[string]any{"x509": map[string]string{"template": config.Template}}
+		template := strings.ReplaceAll(config.Template, documentedURL+listPath, c.URL+listPath)
+		provisioner["options"] = map[string]any{"x509": map[string]string{"template": template}}
 	}
 	settings := map[string]any{
 		"root": filepath.Join(dir, "root.pem"), "crt": filepath.Join(dir, "issuer.pem"), "key": filepath.Join(dir, "issuer.key"),
@@ -141,7 +149,7 @@ func (c *CA) write(dir string, port int, config Config) error {
 		"authority": map[string]any{"provisioners": []any{provisioner}},
 	}
 	if !config.WithoutCRL {
-		settings["crl"] = map[string]any{"enabled": true, "generateOnRevoke": true, "idpURL": "http://ca.corp.example/1.0/crl"}
+		settings["crl"] = map[string]any{"enabled": true, "generateOnRevoke": true, "idpURL": c.URL + listPath}
 	}
 	content, err := json.Marshal(settings)
 	if err != nil {

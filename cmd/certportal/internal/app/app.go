@@ -217,7 +217,7 @@ func (p *App) openRegistrar(context.Context, *config.Terminal) error {
 		RenewFrom: config.Days(c.RenewFromDays), Overlap: config.Days(c.OverlapDays),
 		CodeRequired:    p.Settings.Helpdesk.CodeRequired,
 		EnrollProtected: p.Settings.Directory.InsecureEnrollProtected, EnrollGroup: p.Settings.Directory.Groups.EnrollName,
-		Upstream: p.upstream, Upstreams: p.upstreams,
+		Upstream: p.upstream, Upstreams: p.upstreams, Lists: upstreamLists(p.upstreams),
 		Chain: p.CA.Chain, AuthorityChanged: p.CA.Line.Refresh, Revoked: p.revoked, Now: p.Now, Log: p.log,
 	})
 	if err != nil {

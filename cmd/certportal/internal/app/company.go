@@ -26,12 +26,21 @@ func newCompanyWatch(folder func() *ca.Folder, now func() time.Time, log *slog.L
 // companyClient trusts the company's roots besides those of this machine, as its servers
 // do: some companies publish over https.
 func companyClient(folder *ca.Folder) *fetch.Client {
+	var roots []*x509.Certificate
+	for _, a := range folder.Authorities() {
+		roots = append(roots, a.Root())
+	}
+	return fetchClient(roots)
+}
+
+// fetchClient trusts roots besides those of this machine.
+func fetchClient(further []*x509.Certificate) *fetch.Client {
 	roots, err := x509.SystemCertPool()
 	if err != nil {
 		roots = x509.NewCertPool()
 	}
-	for _, a := range folder.Authorities() {
-		roots.AddCert(a.Root())
+	for _, root := range further {
+		roots.AddCert(root)
 	}
 	return &fetch.Client{Roots: roots}
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"certportal/ca/fetch"
 	"certportal/ca/upstream"
 	"certportal/ca/upstream/adcs"
 	"certportal/ca/upstream/certsrv"
@@ -125,6 +126,16 @@ func upstreamsToCheck(s *config.Settings, tokens *hsm.Tokens, now func() time.Ti
 		})
 	}
 	return list, err
+}
+
+// upstreamLists fetches the revocation lists of the CAs elsewhere, some of which publish
+// over https.
+func upstreamLists(all []*enroll.Upstream) *fetch.Client {
+	var roots []*x509.Certificate
+	for _, u := range all {
+		roots = append(roots, u.Anchors...)
+	}
+	return fetchClient(roots)
 }
 
 // upstreamAnchors are the certificates of the CAs elsewhere under /ca, without those listed.
