@@ -51,6 +51,7 @@ func (s adminPages) caStatusPage(r *http.Request) (page.AdminCAStatus, error) {
 		}
 		p.CAs = append(p.CAs, card)
 	}
+	p.UpstreamLists = upstreamCards(st.UpstreamLists, s.now())
 	for _, result := range st.Addresses {
 		p.Addresses = append(p.Addresses, checkCard(result))
 	}

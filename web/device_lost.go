@@ -72,10 +72,9 @@ func (s ownDevices) blockedPage(r *http.Request, d portal.Device) page.Blocked {
 		p.List = page.ListWaits
 	case c.Status != portal.Revoked:
 		p.List = page.ListNone
-	case c.Upstream != "" && c.Confirmed.IsZero():
-		p.List = page.ListTheirs
 	case c.Upstream != "":
-		p.List, p.Confirmed = page.ListTheirsDone, c.Confirmed
+		p.List, p.Confirmed = s.listTheirs(c), c.Confirmed
+		p.Until = wholeMinute(s.acceptedUntil(c.RevokedAt, c.AbsentUntil, c.NotAfter, false))
 	case c.Listed > 0:
 		p.List = page.ListDone
 		p.Until = wholeMinute(s.acceptedUntil(c.RevokedAt, c.ListsUntil, c.NotAfter, asksOnline(c.DER)))
@@ -85,6 +84,21 @@ func (s ownDevices) blockedPage(r *http.Request, d portal.Device) page.Blocked {
 		p.List = page.ListLate
 	}
 	return p
+}
+
+// listTheirs is how far the revocation at a CA elsewhere is.
+func (s *Server) listTheirs(c portal.Certificate) string {
+	switch {
+	case c.Confirmed.IsZero():
+		return page.ListTheirs
+	case c.Absent.IsZero() && !c.Named.IsZero():
+		return page.ListTheirsListed
+	case c.Absent.IsZero():
+		return page.ListTheirsDone
+	case c.Absent.After(c.Confirmed.Add(enroll.UpstreamListGrace)), !c.AbsentUntil.After(s.now()):
+		return page.ListTheirsMissing
+	}
+	return page.ListTheirsUnlisted
 }
 
 // wholeMinute rounds up to the minute, for times shown without seconds.

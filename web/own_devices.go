@@ -97,6 +97,9 @@ func (s ownDevices) showDevice(w http.ResponseWriter, r *http.Request) error {
 		Token: newFormToken(), Removed: !d.Removed.IsZero(), Made: d.Certificate.Requested, Blocked: d.Blocked,
 		Done: doneOf(r, d, s.now()), Mobile: clientOf(r).Mobile,
 	}
+	if d.Certificate.Cause == portal.ByAuthority {
+		p.ByAuthority = d.Certificate.RevokedAt
+	}
 	if d.Removed.IsZero() && d.Blocked.IsZero() {
 		p.Obstacle = s.obstacleOf(r, d.ID)
 	}

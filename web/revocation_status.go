@@ -71,6 +71,10 @@ func (s adminPages) revocationStatus(ctx context.Context, d admin.CertificateDet
 		OCSP:  s.ocspStatus(d.RevokedAt, online),
 		Until: s.acceptedUntil(d.RevokedAt, d.ListsUntil, d.NotAfter, online),
 	}
+	if d.Elsewhere {
+		t.NamedAt, t.NamedIn, t.NamedNumber, t.NamedOnline = d.Named.Update, d.Named.In, d.Named.Number, d.Named.Online
+		t.Absent, t.Until = d.Absent, s.acceptedUntil(d.RevokedAt, d.AbsentUntil, d.NotAfter, false)
+	}
 	by := portal.PersonID(d.RevokedBy)
 	names, err := s.personNames(ctx, []portal.PersonID{by})
 	t.By = cmp.Or(names[by], d.RevokedBy)

@@ -11,6 +11,7 @@ import (
 	"certportal/ca/ocsp"
 	"certportal/internal/audit"
 	"certportal/internal/authz"
+	"certportal/internal/enroll"
 	"certportal/internal/portal"
 	"certportal/internal/succession"
 )
@@ -94,6 +95,8 @@ type AuthorityPage struct {
 	Elsewhere    []Upstream
 	Discovers    bool // the directory can be asked for its CAs
 
+	UpstreamLists []enroll.UpstreamList // of CAs that the portal does not run, by CA
+
 	Holders map[string]Holders // by issuing CA; nil while they are counted for the first time
 }
 
@@ -112,6 +115,9 @@ func (s *Service) Authority(ctx context.Context, by portal.Actor) (AuthorityPage
 	}
 	if p.Elsewhere, err = s.upstreams(ctx); err != nil {
 		return AuthorityPage{}, err
+	}
+	if p.UpstreamLists, err = s.c.Store.UpstreamLists(ctx); err != nil {
+		return AuthorityPage{}, storeErr("reading lists of other CAs", err)
 	}
 	p.Addresses = slices.DeleteFunc(checks, func(r CheckResult) bool { return r.Group != AddressGroup })
 	s.testIssuance.mu.Lock()

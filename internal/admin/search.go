@@ -11,6 +11,7 @@ import (
 	"certportal/ca"
 	"certportal/internal/audit"
 	"certportal/internal/authz"
+	"certportal/internal/enroll"
 	"certportal/internal/portal"
 )
 
@@ -122,6 +123,11 @@ type CertificateDetail struct {
 	ConfirmedBy string    // enroll.ByCA, ByOperator or ByRevoker; empty before, and in old rows
 	Tries       int       // how often it was asked
 	Obstacle    string    // what it answered last, if it did not
+
+	// What its lists say: the first that named the certificate, the time of the newest that
+	// does not, zero when that does or there is none, and when the last list without it ends.
+	Named               enroll.Listing
+	Absent, AbsentUntil time.Time
 }
 
 // Certificates lists a page of certificates.

@@ -55,6 +55,9 @@ type Store interface {
 	// It may take seconds.
 	AuthorityHolders(ctx context.Context, now time.Time) (map[string]Holders, error)
 
+	// UpstreamLists returns the revocation lists of CAs that the portal does not run, by CA.
+	UpstreamLists(ctx context.Context) ([]enroll.UpstreamList, error)
+
 	// Campaigns returns the campaigns that run, and those that ended since a time, the newest
 	// first. It may take seconds.
 	Campaigns(ctx context.Context, now, since time.Time) ([]Campaign, error)

@@ -147,7 +147,7 @@ func (w *translator) rows() []row {
 func causes() []string {
 	return []string{
 		string(portal.Removed), string(portal.Lost), string(portal.Retired), string(portal.Returned),
-		string(portal.Reused), string(portal.Privileged),
+		string(portal.Reused), string(portal.Privileged), string(portal.ByAuthority),
 	}
 }
 

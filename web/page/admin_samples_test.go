@@ -64,6 +64,11 @@ func adminPages(f page.Layout, x adminTexts) []sample {
 	byHost.Revocation = &page.AdminRevocationStatus{At: noon(), By: x.name, Role: "employee", Cause: "lost", Code: 1, Elsewhere: true, Confirmed: noon(), ByHost: true, OCSP: page.OCSPNone}
 	silent := over
 	silent.Revocation = silentTruth(x)
+	theirs := func(which string) page.Page {
+		of := over
+		of.Revocation = theirTruths(x)[which]
+		return of
+	}
 	overview := page.AdminOverview{Layout: f, Counted: noon(), Looked: noon(), Checked: noon(), MayHalt: true,
 		Weeks: []page.AdminWeeks{
 			{Key: "issued", Most: 1234, Bars: []page.AdminBar{{From: noon(), Number: 1234, Size: 60}, {From: noon(), X: 20, Y: 60}}},
@@ -87,7 +92,7 @@ func adminPages(f page.Layout, x adminTexts) []sample {
 	}
 	one.Alerts = []page.AdminAlert{{Key: "watch", Critical: true, At: noon(), Value: "nobody-known", Path: "/admin/checks"}}
 	overview.Checked, overview.Failing = time.Time{}, []string{"mail", "directory"}
-	for i, key := range []string{"halted", "restored", "restored-accounts", "protected", "sealed", "ca-revoked", "ca-missing", "list-none", "list-half", "list-late", "list-target", "company-list-none", "company-list-silent", "company-list-half", "company-list-late", "company-revoked", "upstream-refused", "upstream-unrevoked", "upstream-revoker", "upstream-unknown", "upstream-lost", "upstream-unrestricted", "journal", "online-signer", "online-late", "online-trouble", "ca-short", "ca-ends", "certificate-ends", "watch", "mail", "letters", "ledger", "reader", "orders"} {
+	for i, key := range []string{"halted", "restored", "restored-accounts", "protected", "sealed", "ca-revoked", "ca-missing", "list-none", "list-half", "list-late", "list-target", "company-list-none", "company-list-silent", "company-list-half", "company-list-late", "company-revoked", "upstream-refused", "upstream-unrevoked", "upstream-revoker", "upstream-unknown", "upstream-lost", "upstream-unlisted", "upstream-by-itself", "upstream-list-expired", "upstream-list-unreachable", "upstream-list-invalid", "upstream-unrestricted", "journal", "online-signer", "online-late", "online-trouble", "ca-short", "ca-ends", "certificate-ends", "watch", "mail", "letters", "ledger", "reader", "orders"} {
 		overview.Alerts = append(overview.Alerts, page.AdminAlert{Key: key, Critical: i < 3, At: noon(), Value: x.text, Number: i, Path: "/admin/orders"})
 	}
 	s := []sample{
@@ -102,6 +107,8 @@ func adminPages(f page.Layout, x adminTexts) []sample {
 		{"admin-device", page.AdminDevice{Layout: f, AdminDeviceRow: blocked, Certificates: rows, Revocation: listedTruth(x), MayRevoke: true, Use: fullUse(), Refused: page.Refused{At: noon(), What: "pickup.refused", Why: "file-used"}}},
 		{"admin-device-bare", page.AdminDevice{Layout: f, AdminDeviceRow: removed}},
 		{"admin-certificate", detail}, {"admin-certificate-ended", ended}, {"admin-certificate-listed", listed}, {"admin-certificate-over", over}, {"admin-certificate-host", byHost}, {"admin-certificate-silent", silent},
+		{"admin-certificate-theirs-unread", theirs("unread")}, {"admin-certificate-theirs-absent", theirs("absent")}, {"admin-certificate-theirs-named", theirs("named")},
+		{"admin-certificate-theirs-gone", theirs("gone")}, {"admin-certificate-theirs-somelist", theirs("somelist")}, {"admin-certificate-theirs-online", theirs("online")},
 		{"admin-neworder-one", page.AdminNewBulkRevocation{Layout: f, Chips: chips, Fields: []page.Hidden{{Name: "pick", Value: "01"}}, Back: "/admin/certificates", Limit: 20, Picked: 1}},
 		{"admin-neworder-some", page.AdminNewBulkRevocation{Layout: f, Chips: chips, Fields: []page.Hidden{{Name: "pick", Value: "01.02"}}, Back: "/admin/certificates", Limit: 1, Picked: 2}},
 		{"admin-neworder", page.AdminNewBulkRevocation{Layout: f, Chips: chips, Fields: []page.Hidden{{Name: "person", Value: x.text}}, Back: "/admin/certificates", Limit: 20}},
@@ -188,7 +195,7 @@ func adminChecks(x adminTexts) []page.AdminCheck {
 			{What: "settings", Text: x.text, State: "ok"}, {What: x.text, Text: x.text, State: "warning"}, {What: "x", Text: x.text, State: "failed"},
 			{What: "TLS certificate", Text: x.text, State: "failed", Said: []page.AdminSentence{{Key: "tls-other-host", Values: []string{x.text}}, {Text: x.text}}},
 			{What: x.text, Text: x.text, State: "ok", Said: []page.AdminSentence{{Text: x.text, Key: "tls-fine"}}}}}}
-	for _, name := range []string{"database", "ca", "lists", "tls", "directory", "ntauth", "identity-provider", "upstreams", "mail", "ledger", "address-crl", "address-ocsp", "address-ca", "company-lists"} {
+	for _, name := range []string{"database", "ca", "lists", "tls", "directory", "ntauth", "identity-provider", "upstreams", "upstream-lists", "mail", "ledger", "address-crl", "address-ocsp", "address-ca", "company-lists"} {
 		list = append(list, page.AdminCheck{Name: name})
 	}
 	return list

@@ -14,6 +14,8 @@ type AdminCAStatus struct {
 
 	Company bool // the root is the company's, which publishes its list
 
+	UpstreamLists []AdminUpstream // CAs that the portal does not run, with the lists that certificates name
+
 	Addresses  []AdminCheck // the public addresses, and what the last look at them found here
 	Trial      AdminCheck   // the last test certificate, step by step; Name is empty where there can be none
 	Elsewhere  []AdminElsewhere
@@ -77,6 +79,24 @@ type AdminTarget struct {
 	Trouble string // in English; empty when well
 }
 
+// AdminUpstream is a CA that the portal does not run.
+type AdminUpstream struct {
+	Name  string // of the settings
+	Lists []AdminUpstreamList
+}
+
+// AdminUpstreamList is the revocation list at one address.
+type AdminUpstreamList struct {
+	Address                         string
+	Level                           string // key after "admin.ca.level."
+	Number                          string // empty when the list has none
+	ThisUpdate, NextUpdate, Checked time.Time
+	Size                            int       // bytes
+	Bad                             bool      // it cannot be used
+	Since                           time.Time // when Bad
+	Detail                          string    // in English: why
+}
+
 // AdminOCSP is the state of the OCSP responder.
 type AdminOCSP struct {
 	Signer   string    // empty when there is none
@@ -108,7 +128,21 @@ type AdminRevocationStatus struct {
 	Tries     int       // how often it was asked
 	Obstacle  string    // what it answered last
 
+	// What its lists say: when the list, or online answer, that named the certificate first
+	// was made, zero when none did; and of when the newest list is that does not name it,
+	// zero when that does.
+	NamedAt              time.Time
+	NamedIn, NamedNumber string
+	NamedOnline          bool
+	Absent               time.Time
+
 	Until time.Time // until when a cache may still accept it, at least while List is 0; zero when it may not any more
+}
+
+// Settled reports whether nothing more is to be done: a list names the certificate, or a CA
+// elsewhere confirmed the revocation and no list of it says otherwise.
+func (s AdminRevocationStatus) Settled() bool {
+	return s.List > 0 || !s.Confirmed.IsZero() && s.Absent.IsZero()
 }
 
 // What OCSP responses say about a revoked certificate, as AdminRevocationStatus.OCSP names it.

@@ -34,6 +34,27 @@ func silentTruth(x adminTexts) *page.AdminRevocationStatus {
 	return t
 }
 
+// theirTruths are of certificates that CAs elsewhere must list.
+func theirTruths(x adminTexts) map[string]*page.AdminRevocationStatus {
+	of := func(change func(*page.AdminRevocationStatus)) *page.AdminRevocationStatus {
+		t := openTruth(x)
+		t.Elsewhere, t.Tries = true, 3
+		change(t)
+		return t
+	}
+	named := func(t *page.AdminRevocationStatus) {
+		t.Confirmed, t.NamedAt, t.NamedIn, t.NamedNumber = noon(), noon(), "http://crl.corp.example/"+x.text, "170141183460469231731687303715884105727"
+	}
+	return map[string]*page.AdminRevocationStatus{
+		"unread":   of(func(t *page.AdminRevocationStatus) { t.Obstacle, t.Until = x.text, time.Time{} }),
+		"absent":   of(func(t *page.AdminRevocationStatus) { t.Confirmed, t.Absent = noon(), noon() }),
+		"named":    of(named),
+		"gone":     of(func(t *page.AdminRevocationStatus) { named(t); t.Absent = noon() }),
+		"somelist": of(func(t *page.AdminRevocationStatus) { named(t); t.NamedNumber, t.Until = "", time.Time{} }),
+		"online":   of(func(t *page.AdminRevocationStatus) { named(t); t.NamedOnline, t.Cause = true, "authority" }),
+	}
+}
+
 // authorityPages are the states of /admin/ca.
 func authorityPages(f page.Layout, x adminTexts) []sample {
 	const fingerprint = "9F:86:D0:81:88:4C:7D:65:9A:2F:EA:A0:C5:5A:D0:15:A3:BF:4F:1B:2B:0B:82:2C:D1:5D:6C:15:B0:F0:0A:08"
@@ -63,6 +84,14 @@ func authorityPages(f page.Layout, x adminTexts) []sample {
 		Trial:     page.AdminCheck{Name: "trial", At: noon(), Findings: findings},
 	}
 	full.Elsewhere, full.Directory = elsewhereCards(x), "/admin/ca/directory"
+	full.UpstreamLists = []page.AdminUpstream{{Name: "company", Lists: []page.AdminUpstreamList{
+		{Address: "http://crl.corp.example/company.crl", Level: "fresh", Number: "170", ThisUpdate: noon(), NextUpdate: noon(), Checked: noon(), Size: 812},
+		{Address: "ldap:///" + x.text, Level: "unchecked", Checked: noon()},
+		{Address: "http://crl.corp.example/" + x.text, Level: "unreachable", Checked: noon(), Bad: true, Since: noon(), Detail: x.text},
+	}}, {Name: "other", Lists: []page.AdminUpstreamList{
+		{Address: "http://crl.corp.example/other.crl", Level: "ended", Checked: noon(), Bad: true, Since: noon(), Detail: x.text, ThisUpdate: noon(), NextUpdate: noon()},
+		{Address: "http://crl.corp.example/wrong.crl", Level: "invalid", Checked: noon(), Bad: true, Since: noon(), Detail: x.text},
+	}}}
 	bad := full
 	bad.Made, bad.Failed, bad.Sealed, bad.Away = 0, "busy", true, true
 	bad.CAs = []page.AdminCA{authority("root", "soon", none), authority("issuing", "now", none)}

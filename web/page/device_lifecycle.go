@@ -12,6 +12,12 @@ const (
 	ListTheirs     = "theirs"
 	ListTheirsDone = "theirsdone"
 
+	// Of those that the CA confirmed and whose lists are known: they name it, do not name it
+	// yet, or should name it and do not.
+	ListTheirsListed   = "theirslisted"
+	ListTheirsUnlisted = "theirsunlisted"
+	ListTheirsMissing  = "theirsmissing"
+
 	ListWaits = "waits" // its certificate works until a second administrator agrees
 )
 
@@ -73,11 +79,13 @@ type Blocked struct {
 	Device    DeviceCard
 	At        time.Time // when it was blocked
 	List      string    // one of the states
-	Confirmed time.Time // for ListTheirsDone: when the CA confirmed it
+	Confirmed time.Time // when a CA elsewhere confirmed it; zero for others
 
-	Until  time.Time // for ListDone: until when a server may still go by an older list or answer; zero when none does
-	Stolen bool      // another person may have it
-	Mobile bool      // the page is open on a phone or tablet
+	// Until is until when a server may still go by an older list or answer; zero when none
+	// does. It is for ListDone, ListTheirsListed and ListTheirsUnlisted.
+	Until  time.Time
+	Stolen bool // another person may have it
+	Mobile bool // the page is open on a phone or tablet
 }
 
 func (Blocked) name() string { return "blocked" }
@@ -89,7 +97,9 @@ func (p Blocked) Phone() bool { return isPhone(p.Device) }
 func (p Blocked) Elsewhere() bool { return p.Phone() && !p.Mobile }
 
 // Over reports whether no server can accept the device any more.
-func (p Blocked) Over() bool { return p.List == ListNone || p.List == ListDone && p.Until.IsZero() }
+func (p Blocked) Over() bool {
+	return p.List == ListNone || (p.List == ListDone || p.List == ListTheirsListed) && p.Until.IsZero()
+}
 
 // Rename is /devices/{id}/rename. The form posts name.
 type Rename struct {

@@ -161,6 +161,8 @@ type Device struct {
 	Obstacle  *Problem  // why the device can have no new certificate; nil when it can
 	Done      string    // what was done just now: DoneRenamed, DoneRenewed or nothing
 	Mobile    bool      // the page is open on a phone or tablet
+
+	ByAuthority time.Time // when a CA elsewhere revoked the certificate by itself; zero for most
 }
 
 // Elsewhere reports whether this is a phone's and the page is open on a computer.

@@ -36,12 +36,14 @@ func (d *Doctor) upstreamAlerts(ctx context.Context) []admin.Alert {
 		{"upstream-unknown", audit.UpstreamWaits, false, t.Unknown, t.UnknownSince},
 		{"upstream-lost", audit.UpstreamEnded, false, t.Lost, t.LostAt},
 		{"upstream-unrestricted", audit.UpstreamTested, true, t.Unrestricted, t.UnrestrictedAt},
+		{"upstream-unlisted", audit.UpstreamRevoked, true, t.Unlisted, t.UnlistedSince},
+		{"upstream-by-itself", audit.CertificateRevoked, false, t.ByAuthority, t.ByAuthorityAt},
 	} {
 		if a.n > 0 {
 			list = append(list, admin.Alert{Key: a.key, Critical: a.critical, Number: a.n, At: a.at, Path: "/admin/audit?action=" + string(a.action)})
 		}
 	}
-	return append(list, d.revokerAlerts(ctx)...)
+	return slices.Concat(list, d.revokerAlerts(ctx), d.upstreamListAlerts(ctx))
 }
 
 // silentRevoker is how long a revoker need not ask.
@@ -83,7 +85,10 @@ func (d *Doctor) upstreamChecks() []check {
 	if len(d.c.Settings.Upstreams) == 0 || d.c.Upstreams == nil {
 		return nil
 	}
-	return []check{{name: "upstreams", sections: []string{"upstreams", "certificates"}, run: d.checkUpstreams}}
+	return []check{
+		{name: "upstreams", sections: []string{"upstreams", "certificates"}, run: d.checkUpstreams},
+		{name: "upstream-lists", needs: []part{database}, sections: []string{"upstreams"}, run: d.checkUpstreamLists},
+	}
 }
 
 func (d *Doctor) checkUpstreams(ctx context.Context) []portal.Finding {

@@ -1,0 +1,74 @@
+package doctor
+
+import (
+	"context"
+	"slices"
+
+	"certportal/internal/admin"
+	"certportal/internal/enroll"
+	"certportal/internal/portal"
+)
+
+// upstreamListAlerts report lists of CAs elsewhere that cannot be used, one alert for each
+// kind of problem. It is critical when servers cannot do without one of the lists.
+func (d *Doctor) upstreamListAlerts(ctx context.Context) []admin.Alert {
+	lists, err := d.c.DB.UpstreamLists(ctx)
+	if err != nil {
+		d.c.Log.Error("looking at the lists of other CAs", "err", err)
+		return nil
+	}
+	var alerts []admin.Alert
+	for _, problem := range []string{enroll.UpstreamListExpired, enroll.UpstreamListUnreachable, enroll.UpstreamListInvalid} {
+		a := admin.Alert{Key: "upstream-list-" + problem, Path: caPage}
+		for _, l := range lists {
+			if l.Problem != problem {
+				continue
+			}
+			if a.Number++; a.Number == 1 || l.Failing.Before(a.At) {
+				a.Value, a.At = l.Address, l.Failing
+			}
+			valid := problem == enroll.UpstreamListUnreachable && d.c.Now().Before(l.NextUpdate)
+			a.Critical = a.Critical || l.Needed && !valid
+		}
+		if a.Number > 0 {
+			alerts = append(alerts, a)
+		}
+	}
+	return alerts
+}
+
+// checkUpstreamLists gives what the portal that runs saw of the lists of CAs elsewhere.
+func (d *Doctor) checkUpstreamLists(ctx context.Context) []portal.Finding {
+	lists, err := d.c.DB.UpstreamLists(ctx)
+	if err != nil {
+		return []portal.Finding{{What: "upstream-lists", State: portal.FindingFailed, Text: err.Error()}}
+	}
+	var findings []portal.Finding
+	for _, l := range lists {
+		findings = append(findings, upstreamListFinding(l, lists))
+	}
+	if len(findings) == 0 {
+		return []portal.Finding{portal.NewFinding("upstreams", portal.FindingOK, portal.Say("upstream-list-none", "no certificate names a list so far"))}
+	}
+	return findings
+}
+
+func upstreamListFinding(l enroll.UpstreamList, all []enroll.UpstreamList) portal.Finding {
+	followed := slices.ContainsFunc(all, func(other enroll.UpstreamList) bool {
+		return other.Authority == l.Authority && other.Problem != enroll.UpstreamListUnfollowed
+	})
+	switch {
+	case l.Problem == enroll.UpstreamListUnfollowed && followed:
+		return portal.NewFinding(l.Address, portal.FindingOK, portal.Say("upstream-list-skipped", "not followed: it is no http address"))
+	case l.Problem == enroll.UpstreamListUnfollowed:
+		return portal.NewFinding(l.Address, portal.FindingWarning,
+			portal.Say("upstream-list-unfollowed", "not followed: it is no http address, so the portal cannot say what the authority lists"))
+	case l.Problem != "" && l.Needed:
+		return portal.NewFinding(l.Address, portal.FindingFailed, portal.Sentence{Text: l.Detail})
+	case l.Problem != "":
+		return portal.NewFinding(l.Address, portal.FindingWarning, portal.Sentence{Text: l.Detail})
+	case l.Number == "":
+		return portal.NewFinding(l.Address, portal.FindingOK, portal.Say("upstream-list-valid", "valid until %s", moment(l.NextUpdate)))
+	}
+	return portal.NewFinding(l.Address, portal.FindingOK, portal.Say("company-list", "number %s, valid until %s", l.Number, moment(l.NextUpdate)))
+}
