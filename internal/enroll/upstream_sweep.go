@@ -38,8 +38,7 @@ const (
 // RunUpstreams polls requests to other CAs that are due, closes those whose outcome cannot
 // be found out, carries out revocations there and looks at the lists of these CAs, until the
 // context ends. Each CA has its own clocks, one for each of these: one that hangs holds up no
-// other. It may
-// run on several replicas at once.
+// other. It may run on several replicas at once.
 func (r *Registrar) RunUpstreams(ctx context.Context) {
 	var clocks sync.WaitGroup
 	for name := range r.upstreams {
