@@ -191,8 +191,8 @@ func (db Enrolments) NoteUpstreamListings(ctx context.Context, listings []enroll
 			if !v.Settle {
 				continue
 			}
-			touched, err := t.Exec(ctx, `UPDATE upstream_revocations SET done_at = $3, next_at = NULL, detail = ''
-				WHERE serial = $1 AND authority = $2 AND done_at IS NULL`, v.Serial.String(), v.Authority, sqldb.Moment(v.Done))
+			touched, err := t.Exec(ctx, `UPDATE upstream_revocations SET done_at = $3, done_by = $4, next_at = NULL, detail = ''
+				WHERE serial = $1 AND authority = $2 AND done_at IS NULL`, v.Serial.String(), v.Authority, sqldb.Moment(v.Done), enroll.ByCA)
 			if err != nil {
 				return err
 			}
