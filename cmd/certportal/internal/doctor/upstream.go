@@ -43,7 +43,7 @@ func (d *Doctor) upstreamAlerts(ctx context.Context) []admin.Alert {
 			list = append(list, admin.Alert{Key: a.key, Critical: a.critical, Number: a.n, At: a.at, Path: "/admin/audit?action=" + string(a.action)})
 		}
 	}
-	return slices.Concat(list, d.revokerAlerts(ctx), d.upstreamListAlerts(ctx))
+	return slices.Concat(list, d.revokerAlerts(ctx), upstreamLists{d}.alerts(ctx))
 }
 
 // silentRevoker is how long a revoker need not ask.
@@ -87,7 +87,7 @@ func (d *Doctor) upstreamChecks() []check {
 	}
 	return []check{
 		{name: "upstreams", sections: []string{"upstreams", "certificates"}, run: d.checkUpstreams},
-		{name: "upstream-lists", needs: []part{database}, sections: []string{"upstreams"}, run: d.checkUpstreamLists},
+		{name: "upstream-lists", needs: []part{database}, sections: []string{"upstreams"}, run: upstreamLists{d}.check},
 	}
 }
 

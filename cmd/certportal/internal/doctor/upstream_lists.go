@@ -9,9 +9,12 @@ import (
 	"certportal/internal/portal"
 )
 
-// upstreamListAlerts report lists of CAs elsewhere that cannot be used, one alert for each
-// kind of problem. It is critical when servers cannot do without one of the lists.
-func (d *Doctor) upstreamListAlerts(ctx context.Context) []admin.Alert {
+// upstreamLists looks at the revocation lists of CAs elsewhere.
+type upstreamLists struct{ *Doctor }
+
+// alerts report lists that cannot be used, one alert for each kind of problem. It is critical
+// when servers cannot do without one of the lists.
+func (d upstreamLists) alerts(ctx context.Context) []admin.Alert {
 	lists, err := d.c.DB.UpstreamLists(ctx)
 	if err != nil {
 		d.c.Log.Error("looking at the lists of other CAs", "err", err)
@@ -37,8 +40,8 @@ func (d *Doctor) upstreamListAlerts(ctx context.Context) []admin.Alert {
 	return alerts
 }
 
-// checkUpstreamLists gives what the portal that runs saw of the lists of CAs elsewhere.
-func (d *Doctor) checkUpstreamLists(ctx context.Context) []portal.Finding {
+// check gives what the portal that runs saw of the lists.
+func (d upstreamLists) check(ctx context.Context) []portal.Finding {
 	lists, err := d.c.DB.UpstreamLists(ctx)
 	if err != nil {
 		return []portal.Finding{{What: "upstream-lists", State: portal.FindingFailed, Text: err.Error()}}
