@@ -36,7 +36,7 @@ func (t upstreamTx) insert(ctx context.Context, q *enroll.UpstreamRequest) error
 	if err != nil {
 		return fmt.Errorf("recording request to %s: %w", q.Authority, err)
 	}
-	return trialTx{t.tx}.insert(ctx, q)
+	return trialTx(t).insert(ctx, q)
 }
 
 // NoteUpstream records what is known of an open request. portal.ErrConflict says that it is
