@@ -78,6 +78,10 @@ func (c Choice) Settings() string {
 		e = usable[0]
 		line("    ", "kind", "adcs", "")
 		line("    ", "url", quoted(e.URL), "signs in with: "+e.Authentication.String())
+		further := others(e, usable[1:])
+		if len(further) > 0 {
+			line("    ", "further_urls", "["+strings.Join(further, ", ")+"]", "while the first is away")
+		}
 	} else {
 		line("    ", "kind", "certsrv", "no address of a web service (CES) that the portal can use is in the directory")
 		line("    ", "url", quoted(e.URL), "if the role Web Enrollment is there")
@@ -105,6 +109,17 @@ func (c Choice) Settings() string {
 	b.WriteString("certificates:\n")
 	line("  ", "issuer", name, "when the test passes: certportal upstream test "+name+" --person UPN")
 	return b.String()
+}
+
+// others are further addresses where clients sign in alike, quoted, in their order.
+func others(first Endpoint, rest []Endpoint) []string {
+	var further []string
+	for _, e := range rest {
+		if e.Authentication == first.Authentication && e.URL != first.URL && !slices.Contains(further, quoted(e.URL)) {
+			further = append(further, quoted(e.URL))
+		}
+	}
+	return further
 }
 
 // settingsName makes a name of the form of upstreams of that of the CA.

@@ -41,7 +41,7 @@ func service(name string, templates []string, servers ...string) discovery.Attri
 func TestChoices(t *testing.T) {
 	f := discovery.Forest{NetBIOS: "CORP"}
 	f.AddService(service("Zweite CA", []string{"Lost"}))
-	f.AddService(service("Corp Issuing CA 2", []string{"User", "ESC1", "portaluser", "Slow"}, "1\n2\n0\nhttps://h/kerberos\n0", "1\n4\n0\nhttps://h/password\n0"))
+	f.AddService(service("Corp Issuing CA 2", []string{"User", "ESC1", "portaluser", "Slow"}, "1\n2\n0\nhttps://h/kerberos\n0", "1\n4\n0\nhttps://h/password\n0", "2\n4\n0\nhttps://h2/password\n0"))
 	f.AddTemplate(user())
 	f.AddTemplate(portalUser("Slow", map[string]string{"msPKI-Enrollment-Flag": "2"}))
 	f.AddTemplate(portalUser("PortalUser", nil))
@@ -63,6 +63,7 @@ func TestChoices(t *testing.T) {
   - name: corp-issuing-ca-2   # for good: it is in the records
     kind: adcs
     url: 'https://h/password'   # signs in with: UsernamePassword
+    further_urls: ['https://h2/password']   # while the first is away
     chain: /etc/certportal/corp-issuing-ca-2-chain.pem   # root and issuing CA
     user: 'CORP\svc-portal'   # the portal's account
     password_file: /etc/certportal/svc-portal.password
