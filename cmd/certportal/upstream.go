@@ -19,10 +19,10 @@ import (
 
 type upstreamCommands struct {
 	Revocations upstreamRevocations `cmd:"" help:"Show what CAs elsewhere have not revoked yet."`
-	Script      revocationScript    `cmd:"" name:"revocation-script" help:"Print the PowerShell script that revokes on the host of a CA that cannot be asked to."`
+	Script      revocationScript    `cmd:"" name:"revocation-script" help:"Print the PowerShell script with which the host of AD CS revokes what the portal blocked."`
 	Confirm     upstreamConfirm     `cmd:"" help:"Record that you revoked a certificate at its CA by hand."`
 	Discover    upstreamDiscover    `cmd:"" help:"Show the CAs and templates that Active Directory knows, with settings for each. Changes nothing."`
-	Test        upstreamTest        `cmd:"" help:"Ask a CA elsewhere for a certificate, compare it, and have it revoked. Its key is dropped."`
+	Test        upstreamTest        `cmd:"" help:"Ask a CA elsewhere for a certificate, compare it, and have it revoked. Its key is destroyed."`
 }
 
 // maxOpen bounds the revocations that are shown.

@@ -80,7 +80,7 @@ func why(e discovery.Endpoint) string {
 	case e.RenewalOnly:
 		return ": for renewals only"
 	case !e.Usable():
-		return ": the portal does not sign in so"
+		return ": the portal cannot sign in this way"
 	}
 	return ""
 }

@@ -52,9 +52,9 @@ directory:
 `, data, dc.URL(), dc.CAFile, samba.Reader, write("password", samba.ReaderPassword), samba.Domain)
 	out := mustRun(t, "--config", write("settings.yaml", base), "upstream", "discover")
 	for _, want := range []string{
-		`# ca01.corp.example\Corp Issuing CA`, "CES_Kerberos/service.svc/CES (Kerberos): the portal does not sign in so", "CES_Certificate/service.svc/CES (Certificate)",
+		`# ca01.corp.example\Corp Issuing CA`, "CES_Kerberos/service.svc/CES (Kerberos): the portal cannot sign in this way", "CES_Certificate/service.svc/CES (Certificate)",
 		"template PortalOpen", "CRITICAL: The template takes the names from the request (ESC1)", "template PortalGone: its entry cannot be read",
-		"template: 'PortalGood'", "kind: adcs",
+		"template: 'PortalGood'", "kind: adcs", "#   issuer: corp-issuing-ca",
 	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %q:\n%s", want, out)
@@ -62,7 +62,7 @@ directory:
 	}
 	s := testkit.Must(config.Load(write("found.yaml", base+out), nil))(t)
 	testkit.NoError(t, s.Check())
-	if len(s.Upstreams) != 1 || s.Certificates.Issuer != "corp-issuing-ca" || s.Upstreams[0].Template != "PortalGood" ||
+	if len(s.Upstreams) != 1 || s.Certificates.Issuer != "" || s.Upstreams[0].Template != "PortalGood" ||
 		!strings.HasSuffix(s.Upstreams[0].URL, "CES_Certificate/service.svc/CES") {
 		t.Errorf("settings are %+v", s.Upstreams)
 	}

@@ -83,8 +83,8 @@ func (h HRESULT) Explained() string {
 }
 
 // RefusesPerson reports whether the code is that of a person outside of the restrictions of
-// the enrolment agent, or of the permissions on the template.
-func (h HRESULT) RefusesPerson() bool { return h == 0x80094009 || h == 0x80094012 }
+// the enrolment agent. The permissions on the template (0x80094012) say nothing of those.
+func (h HRESULT) RefusesPerson() bool { return h == 0x80094009 }
 
 // Effect gives what a code says. Codes of the CA's own range, CERTSRV_E_*, are refusals
 // when they are not listed; any other code may come from the way to the CA.

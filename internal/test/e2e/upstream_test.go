@@ -176,4 +176,24 @@ func TestPagesOfAnotherCA(t *testing.T) {
 	b.open(d.https + strings.TrimSuffix(install, "/install") + "/lost")
 	b.press(`main .btn.danger`)
 	b.walk(d, "de", []screen{{name: "upstream-blocked", show: func(b *tab, d *demo) { b.open(d.https + strings.TrimSuffix(install, "/install") + "/lost") }}})
+	adminPagesOfAnotherCA(t, d)
+}
+
+// adminPagesOfAnotherCA has an administrator test the CA, and looks at the pages.
+func adminPagesOfAnotherCA(t *testing.T, d *demo) {
+	t.Helper()
+	b := openTab(t, look{language: "de", scripts: true})
+	b.signIn(d, d.person("admin"))
+	b.open(d.https + "/admin/ca")
+	b.press(`form:has(input[name="kind"][value="issue"]) .btn`)
+	testkit.Eventually(t, "the test has a result", func() bool {
+		b.open(d.https + "/admin/ca")
+		return strings.Contains(b.text("main"), "ada@")
+	})
+	at := func(path string) func(*tab, *demo) { return func(b *tab, d *demo) { b.open(d.https + path) } }
+	b.walk(d, "de", []screen{
+		{name: "upstream-admin-tests", show: at("/admin/ca")},
+		{name: "upstream-admin-directory", show: at("/admin/ca/directory")},
+		{name: "upstream-admin-overview", show: at("/admin")},
+	})
 }

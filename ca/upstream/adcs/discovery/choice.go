@@ -87,6 +87,7 @@ func (c Choice) Settings() string {
 		line("    ", "url", quoted(e.URL), "if the role Web Enrollment is there")
 	}
 	line("    ", "chain", "/etc/certportal/"+name+"-chain.pem", "root and issuing CA")
+	line("    ", "server_ca_file", "/etc/certportal/"+name+"-root.pem", "root of the server's TLS certificate; leave it out for a public one")
 	if e.Authentication == ClientCertificate {
 		line("    ", "certificate", "/etc/certportal/svc-portal.pem", "of the portal's account")
 		line("    ", "key", "/etc/certportal/svc-portal.key", "")
@@ -106,8 +107,8 @@ func (c Choice) Settings() string {
 	line("    ", "domain", quoted(cmp.Or(c.Domain, "CORP")), comment)
 	line("    ", "agent_certificate", "/etc/certportal/agent.pem", "of the enrolment agent")
 	line("    ", "agent_key", "/etc/certportal/agent.key", "")
-	b.WriteString("certificates:\n")
-	line("  ", "issuer", name, "when the test passes: certportal upstream test "+name+" --person UPN")
+	b.WriteString("# certificates:\n")
+	line("#   ", "issuer", name, "last, when it passed: certportal upstream test "+name+" --person UPN")
 	return b.String()
 }
 

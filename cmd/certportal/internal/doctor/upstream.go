@@ -39,8 +39,12 @@ func (d *Doctor) upstreamAlerts(ctx context.Context) []admin.Alert {
 		{"upstream-unlisted", audit.UpstreamRevoked, true, t.Unlisted, t.UnlistedSince},
 		{"upstream-by-itself", audit.CertificateRevoked, false, t.ByAuthority, t.ByAuthorityAt},
 	} {
+		path := "/admin/audit?action=" + string(a.action)
+		if a.action == audit.UpstreamTested {
+			path = caPage // where it is tested again
+		}
 		if a.n > 0 {
-			list = append(list, admin.Alert{Key: a.key, Critical: a.critical, Number: a.n, At: a.at, Path: "/admin/audit?action=" + string(a.action)})
+			list = append(list, admin.Alert{Key: a.key, Critical: a.critical, Number: a.n, At: a.at, Path: path})
 		}
 	}
 	return slices.Concat(list, d.revokerAlerts(ctx), upstreamLists{d}.alerts(ctx))
