@@ -3,9 +3,14 @@
 package app
 
 import (
+	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -83,6 +88,61 @@ func TestTokenHoldsAgentKey(t *testing.T) {
 				t.Errorf("readable PIN: %+v", f)
 			}
 		})
+	}
+}
+
+// TestTokenKeyOfItsCertificate is a portal whose administrator gave labels: two certificates
+// that name the same key, and a label that is used again for the next one. A key that was used
+// before never signs for another certificate.
+func TestTokenKeyOfItsCertificate(t *testing.T) {
+	h := softhsm.New(t, "Portal")
+	server := ces.Start(t)
+	s := adcsSettings(t, server)
+	u := &s.Upstreams[0]
+	s.CA.PKCS11.Module = h.Module
+	u.KeyPassphraseFile, u.AgentKeyPassphraseFile = h.PINFile, h.PINFile
+	u.Key, u.AgentKey = "pkcs11:token=Portal;object=agent", "pkcs11:token=Portal;object=agent"
+	tokens := localca.Tokens(&s)
+	t.Cleanup(func() { _ = tokens.Close() })
+	first, next := testkit.Must(rsa.GenerateKey(rand.Reader, 2048))(t), testkit.Must(rsa.GenerateKey(rand.Reader, 2048))(t)
+	held := testkit.Must(tokens.Key(hsm.Reference{Token: "Portal", Label: "agent", Public: first.Public()}))(t)
+	importKey(t, first, "agent", "01")
+	writePEM(t, u.AgentCertificate, server.AgentOf(t, first.Public(), time.Now().Add(time.Hour)))
+	for range 2 { // the agent's use of the key comes between
+		err := keysOf(*u, tokens).check(time.Now())
+		if err == nil || !strings.Contains(err.Error(), "TLS client certificate: ") || !strings.Contains(err.Error(), "another key than the one whose") || strings.Contains(err.Error(), "enrolment agent") {
+			t.Errorf("two certificates with one key: %v", err)
+		}
+	}
+	importKey(t, next, "client", "02")
+	u.Key = "pkcs11:token=Portal;object=client"
+	writePEM(t, u.Certificate, server.ClientOf(t, next.Public()))
+	p, anna := upstreamPortal(t, &s, tokens)
+	p.MustEnroll(anna, "Phone", "form")
+
+	renewed := testkit.Must(rsa.GenerateKey(rand.Reader, 2048))(t)
+	writePEM(t, u.AgentCertificate, server.AgentOf(t, renewed.Public(), time.Now().Add(time.Hour)))
+	if err := keysOf(*u, tokens).check(time.Now()); err == nil || !strings.Contains(err.Error(), "another key than the one whose") {
+		t.Errorf("the certificate is renewed, and the key is the old one: %v", err)
+	}
+	if _, err := p.Enroll(t.Context(), p.Request(anna, "Tablet", "old key")); err == nil || server.Submits() != 1 {
+		t.Errorf("the old key signed for the new certificate: %v, %d requests", err, server.Submits())
+	}
+	testkit.NoError(t, held.Destroy())
+	importKey(t, renewed, "agent", "03")
+	testkit.NoError(t, keysOf(*u, tokens).check(time.Now()))
+	p.MustEnroll(anna, "Tablet", "new key")
+}
+
+// importKey has SoftHSM's program put a key into the token, as an administrator does.
+func importKey(t *testing.T, key *rsa.PrivateKey, label, id string) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "key.pem")
+	der := testkit.Must(x509.MarshalPKCS8PrivateKey(key))(t)
+	testkit.NoError(t, os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600))
+	out, err := exec.CommandContext(t.Context(), "softhsm2-util", "--import", file, "--token", "Portal", "--label", label, "--id", id, "--pin", softhsm.PIN).CombinedOutput()
+	if err != nil {
+		t.Fatalf("importing a key: %v\n%s", err, out)
 	}
 }
 

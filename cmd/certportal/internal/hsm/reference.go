@@ -3,6 +3,7 @@ package hsm
 import (
 	"bytes"
 	"crypto"
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/pem"
@@ -84,8 +85,15 @@ func parseReference(file []byte) (Reference, error) {
 	return r, err
 }
 
-// name distinguishes the keys of one token.
-func (r Reference) name() string { return hex.EncodeToString(r.ID) + " " + r.Label }
+// name distinguishes the keys of one token. The public key belongs to it: administrators give
+// labels themselves, and use one again when they renew a key.
+func (r Reference) name() string {
+	public, err := x509.MarshalPKIXPublicKey(r.Public)
+	if err != nil {
+		public = nil // find refuses it
+	}
+	return fmt.Sprintf("%x %x %s", sha256.Sum256(public), r.ID, r.Label)
+}
 
 // checkLabel accepts labels that a line of text can hold.
 func checkLabel(label string) error {
