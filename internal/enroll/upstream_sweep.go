@@ -115,7 +115,8 @@ func (r elsewhere) follow(ctx context.Context, q UpstreamRequest) error {
 	}
 	call, cancel := context.WithTimeout(ctx, submitTimeout)
 	defer cancel()
-	if q.ID != "" && !(u.pollIssues() && (q.Ended || q.State == UpstreamUnknown)) {
+	ended := q.Ended && q.Trial == "" // a test ends before it is sent, and what comes of it is revoked
+	if q.ID != "" && !(u.pollIssues() && (ended || q.State == UpstreamUnknown)) {
 		return r.poll(ctx, call, u, q)
 	}
 	cert, err := r.find(call, u, q)
@@ -124,7 +125,7 @@ func (r elsewhere) follow(ctx context.Context, q UpstreamRequest) error {
 		return r.settle(ctx, u, q, upstream.Answer{Certificate: cert}, nil, nil).err
 	case err != nil: // the CA could not be asked
 		return r.note(ctx, q, UpstreamUnknown, err.Error(), pollPause(q.Tries))
-	case r.c.Now().Sub(q.Sent) < unknownLife && !q.Ended:
+	case r.c.Now().Sub(q.Sent) < unknownLife && !ended:
 		return r.note(ctx, q, UpstreamUnknown, q.Detail, firstPoll)
 	}
 	return r.end(ctx, q, UpstreamLost, fmt.Errorf("it is unknown what became of it: %s; its key is destroyed, "+
@@ -133,9 +134,9 @@ func (r elsewhere) follow(ctx context.Context, q UpstreamRequest) error {
 
 // poll asks what became of a request that has a number. Where the poll can make the
 // certificate, the person is read before it: a certificate that could not be recorded then
-// must not be asked for again.
+// must not be asked for again. Of a test none is handed out.
 func (r elsewhere) poll(ctx, call context.Context, u *Upstream, q UpstreamRequest) error {
-	if u.pollIssues() {
+	if u.pollIssues() && q.Trial == "" {
 		if err := r.stillThePerson(call, q); refused(err) {
 			return r.end(ctx, q, UpstreamLost, fmt.Errorf("it was given up before it was approved: %w", err))
 		} else if err != nil {

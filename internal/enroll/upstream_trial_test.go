@@ -190,6 +190,80 @@ func TestPendingTrialIsRevokedWhenItComes(t *testing.T) {
 	})
 }
 
+// A test of a CA that makes the certificate when it is polled stays open until it is approved.
+// What comes is revoked, and a poll whose answer was lost is not repeated.
+func TestF13_PendingTrialIssuedByPoll(t *testing.T) {
+	for _, lost := range []bool{false, true} {
+		e := newElsewhere(t, fixture.SQLite(t))
+		boss := e.withBoss()
+		e.company.PollIssues = true
+		var asked upstream.Request
+		e.company.OnSubmit = func(_ context.Context, _ int, req upstream.Request) (upstream.Answer, error) {
+			asked = req
+			return upstream.Answer{ID: "pkcs10:AA"}, nil
+		}
+		approved := false
+		e.company.OnPoll = func(_ context.Context, _ int, id string) (upstream.Answer, error) {
+			if !approved {
+				return upstream.Answer{ID: id}, nil
+			}
+			cert := e.company.Issue(asked.CSR)
+			if lost {
+				return upstream.Answer{}, errCut
+			}
+			return upstream.Answer{Certificate: cert}, nil
+		}
+		e.try(enroll.TrialRefusal, boss.ID)
+		for range 3 {
+			e.Clock.Advance(10 * time.Minute)
+			e.sweep()
+		}
+		if got := e.trial(enroll.TrialRefusal); got.Verdict() != enroll.TrialOpen || e.company.Polls() != 3 {
+			t.Fatalf("lost %v: before the approval it is %s after %d polls: %+v", lost, got.Verdict(), e.company.Polls(), got)
+		}
+		if trouble := testkit.Must(e.DB.UpstreamTrouble(t.Context(), e.Clock.Now()))(t); trouble != (enroll.UpstreamTrouble{}) {
+			t.Errorf("lost %v: a test that waits is a trouble: %+v", lost, trouble)
+		}
+		approved = true
+		for range 3 {
+			e.Clock.Advance(10 * time.Minute)
+			e.sweep()
+		}
+		verdict, live := enroll.TrialFailed, 0
+		if lost {
+			verdict, live = enroll.TrialUnknown, 1 // as with a person's: an administrator looks at the CA
+		}
+		got := e.trial(enroll.TrialRefusal)
+		if got.Verdict() != verdict || got.Revoked.IsZero() != lost || len(e.company.Live()) != live || e.company.Polls() != 4 {
+			t.Errorf("lost %v: test is %s after %d polls, %d work at the CA: %+v", lost, got.Verdict(), e.company.Polls(), len(e.company.Live()), got)
+		}
+	}
+}
+
+// The certificate of a test whose answer was lost is searched for at a CA that can be asked,
+// for as long as a person's.
+func TestF13_TrialFindsALostAnswer(t *testing.T) {
+	e := newElsewhere(t, fixture.SQLite(t))
+	e.company.PollIssues, e.company.Finds = true, true
+	var asked upstream.Request
+	e.company.OnSubmit = func(_ context.Context, _ int, req upstream.Request) (upstream.Answer, error) {
+		asked = req
+		return upstream.Answer{}, errCut
+	}
+	e.try(enroll.TrialIssue, e.anna.ID)
+	e.Clock.Advance(time.Minute)
+	e.sweep()
+	if got := e.trial(enroll.TrialIssue); got.State != enroll.UpstreamUnknown {
+		t.Fatalf("after a minute: %+v", got)
+	}
+	e.company.Issue(asked.CSR)
+	e.Clock.Advance(time.Minute)
+	e.sweep()
+	if got := e.trial(enroll.TrialIssue); got.Verdict() != enroll.TrialPassed || got.Revoked.IsZero() || len(e.company.Live()) != 0 {
+		t.Errorf("test is %s, %d work at the CA: %+v", got.Verdict(), len(e.company.Live()), got)
+	}
+}
+
 // Who may have no certificate gets none by a test either; of a refusal only rights may be
 // missing. While issuing is halted nothing is sent, and tests are bounded.
 func TestTrialIsRefused(t *testing.T) {
