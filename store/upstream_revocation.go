@@ -114,14 +114,13 @@ func (db Enrolments) NoteUpstreamRevocation(ctx context.Context, v enroll.Upstre
 
 // UpstreamRevocations lists what other CAs did not confirm, the oldest first.
 func (db Enrolments) UpstreamRevocations(ctx context.Context, limit int) ([]enroll.UpstreamRevocation, error) {
-	return db.openRevocations(ctx, "TRUE", limit)
+	return db.openRevocations(ctx, "TRUE", "asked_at, serial", limit)
 }
 
-// openRevocations lists revocations that are not confirmed and match a condition, the oldest
-// first.
-func (db *base) openRevocations(ctx context.Context, where string, limit int, args ...any) ([]enroll.UpstreamRevocation, error) {
+// openRevocations lists revocations that are not confirmed and match a condition, in an order.
+func (db *base) openRevocations(ctx context.Context, where, order string, limit int, args ...any) ([]enroll.UpstreamRevocation, error) {
 	var open []enroll.UpstreamRevocation
-	err := db.All(ctx, "SELECT "+revocationColumns+" FROM upstream_revocations WHERE done_at IS NULL AND "+where+" ORDER BY asked_at, serial LIMIT $1",
+	err := db.All(ctx, "SELECT "+revocationColumns+" FROM upstream_revocations WHERE done_at IS NULL AND "+where+" ORDER BY "+order+" LIMIT $1",
 		append([]any{limit}, args...), func(rows *sql.Rows) error {
 			v, err := scanUpstreamRevocation(rows)
 			open = append(open, v)

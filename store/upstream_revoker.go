@@ -12,10 +12,15 @@ import (
 	"certportal/store/sqldb"
 )
 
-// OpenRevocations lists what one CA did not confirm, the oldest first.
-func (db Revokers) OpenRevocations(ctx context.Context, authority string, limit int) ([]enroll.UpstreamRevocation, error) {
-	return db.openRevocations(ctx, "authority = $2", limit, authority)
+// OpenRevocations lists what one CA did not confirm of the certificates that have not ended,
+// the least tried first: what cannot be revoked there must not keep the rest waiting.
+func (db Revokers) OpenRevocations(ctx context.Context, authority string, now time.Time, limit int) ([]enroll.UpstreamRevocation, error) {
+	return db.openRevocations(ctx, "authority = $2 AND "+notEnded("$3"), "tries, asked_at, serial", limit, authority, now.UnixMilli())
 }
+
+// notEnded is that the certificate of a revocation has not ended at a moment, which a
+// placeholder names. That is not known of some from before the column.
+func notEnded(now string) string { return "(not_after IS NULL OR not_after > " + now + ")" }
 
 // NoteRevokerAsked records that the revoker of a CA asked for its work.
 func (db Revokers) NoteRevokerAsked(ctx context.Context, authority string, at time.Time) error {
@@ -62,13 +67,14 @@ func (db Revokers) NoteRevokerReport(ctx context.Context, authority string, r en
 	})
 }
 
-// UpstreamRevokers lists the CAs that have revocations open or a revoker that asked.
-func (db Revokers) UpstreamRevokers(ctx context.Context) ([]enroll.UpstreamRevoker, error) {
+// UpstreamRevokers lists the CAs that have revocations open, of certificates that have not
+// ended, or a revoker that asked.
+func (db Revokers) UpstreamRevokers(ctx context.Context, now time.Time) ([]enroll.UpstreamRevoker, error) {
 	var all []enroll.UpstreamRevoker
 	err := db.All(ctx, `SELECT a.authority, max(a.asked), count(a.since), min(a.since) FROM (
 			SELECT authority, asked_at AS asked, CAST(NULL AS BIGINT) AS since FROM upstream_revokers
-			UNION ALL SELECT authority, NULL, asked_at FROM upstream_revocations WHERE done_at IS NULL
-		) a GROUP BY a.authority ORDER BY a.authority`, nil,
+			UNION ALL SELECT authority, NULL, asked_at FROM upstream_revocations WHERE done_at IS NULL AND `+notEnded("$1")+`
+		) a GROUP BY a.authority ORDER BY a.authority`, []any{now.UnixMilli()},
 		func(rows *sql.Rows) error {
 			var v enroll.UpstreamRevoker
 			var asked, since sql.NullInt64

@@ -36,9 +36,10 @@ func (db Enrolments) UpstreamTrouble(ctx context.Context, now time.Time) (enroll
 		{"SELECT count(*), min(sent_at) FROM upstream_requests WHERE state = 'unknown'", nil, &t.Unknown, &t.UnknownSince},
 		{"SELECT count(*), max(closed_at) FROM upstream_requests WHERE state = 'refused' AND sent_at > $1", []any{now.Add(-troubleFor).UnixMilli()}, &t.Refused, &t.RefusedAt},
 		{"SELECT count(*), max(closed_at) FROM upstream_requests WHERE state = 'lost' AND sent_at > $1", []any{now.Add(-troubleFor).UnixMilli()}, &t.Lost, &t.LostAt},
-		{"SELECT count(*), min(asked_at) FROM upstream_revocations WHERE done_at IS NULL AND asked_at <= $1", []any{now.Add(-unrevokedAfter).UnixMilli()}, &t.Unrevoked, &t.UnrevokedSince},
+		{"SELECT count(*), min(asked_at) FROM upstream_revocations WHERE done_at IS NULL AND asked_at <= $1 AND " + notEnded("$2"),
+			[]any{now.Add(-unrevokedAfter).UnixMilli(), now.UnixMilli()}, &t.Unrevoked, &t.UnrevokedSince},
 		{unrestricted, nil, &t.Unrestricted, &t.UnrestrictedAt},
-		{"SELECT count(*), min(done_at) FROM upstream_revocations WHERE absent_update > done_at + $2 AND (not_after IS NULL OR not_after > $1)",
+		{"SELECT count(*), min(done_at) FROM upstream_revocations WHERE absent_update > done_at + $2 AND " + notEnded("$1"),
 			[]any{now.UnixMilli(), enroll.UpstreamListGrace.Milliseconds()}, &t.Unlisted, &t.UnlistedSince},
 		{`SELECT count(*), max(c.revoked_at) FROM upstream_revocations v JOIN certificates c ON c.serial = v.serial
 			WHERE v.listed_at > $1 AND c.cause = 'authority'`, []any{now.Add(-troubleFor).UnixMilli()}, &t.ByAuthority, &t.ByAuthorityAt},

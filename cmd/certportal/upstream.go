@@ -56,7 +56,7 @@ func (upstreamRevocations) Run(i *invocation) error {
 
 // showRevokers prints for each CA with a revoker when that asked last.
 func (i *invocation) showRevokers(s *config.Settings, db *store.DB) error {
-	known, err := db.UpstreamRevokers(i.ctx)
+	known, err := db.UpstreamRevokers(i.ctx, time.Now())
 	if err != nil {
 		return err
 	}

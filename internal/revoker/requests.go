@@ -35,7 +35,7 @@ type pending struct {
 // list answers what is to be revoked. With the parameter dry-run it is not recorded that the
 // revoker asked: nothing is going to be revoked.
 func (s *Server) list(r *http.Request, name string) (int, []byte) {
-	open, err := s.c.Store.OpenRevocations(r.Context(), authority(name), Most+1)
+	open, err := s.c.Store.OpenRevocations(r.Context(), authority(name), s.c.Now(), Most+1)
 	if err != nil {
 		s.c.Log.Error("listing revocations for a revoker", "ca", name, "err", err)
 		return http.StatusServiceUnavailable, nil

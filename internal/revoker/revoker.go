@@ -25,8 +25,9 @@ const Most = 200
 
 // Store keeps what is to be revoked. Authorities are named as in records.
 type Store interface {
-	// OpenRevocations lists what one CA did not confirm, the oldest first.
-	OpenRevocations(ctx context.Context, authority string, limit int) ([]enroll.UpstreamRevocation, error)
+	// OpenRevocations lists what one CA did not confirm of the certificates that have not
+	// ended, the least tried first.
+	OpenRevocations(ctx context.Context, authority string, now time.Time, limit int) ([]enroll.UpstreamRevocation, error)
 
 	// NoteRevokerAsked records that the revoker of a CA asked for its work.
 	NoteRevokerAsked(ctx context.Context, authority string, at time.Time) error

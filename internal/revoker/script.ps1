@@ -14,7 +14,8 @@ in the database of the CA first. Another template, or no such certificate, is re
 Of the client certificate in LocalMachine\My with which the portal knows this host.
 
 .PARAMETER Template
-The template whose certificates may be revoked: its object identifier. Of a template of version 1, its name.
+The template whose certificates may be revoked: its object identifier. Of a template of version 1, its name. Several with commas
+between them: after a change of template that before it too, until its certificates have ended.
 
 .PARAMETER CA
 The CA as HOST\NAME, when the script does not run on its host.
@@ -31,7 +32,7 @@ Publishes the revocation list after something was revoked. The account needs "Ma
 [CmdletBinding()]
 param(
     [Parameter(Mandatory = $true)] [ValidatePattern('\A[0-9A-Fa-f]{40}\z')] [string] $Thumbprint,
-    [Parameter(Mandatory = $true)] [ValidatePattern('\A([0-9]+(\.[0-9]+){3,}|[A-Za-z0-9]{1,64})\z')] [string] $Template,
+    [Parameter(Mandatory = $true)] [ValidatePattern('\A([0-9]+(\.[0-9]+){3,}|[A-Za-z0-9]{1,64})(,([0-9]+(\.[0-9]+){3,}|[A-Za-z0-9]{1,64})){0,9}\z')] [string[]] $Template,
     [ValidatePattern('\A[A-Za-z0-9.-]+\\[^"\\%\r\n]+\z')] [string] $CA,
     [ValidatePattern('\Ahttps://[^\s]+\z')] [string] $Portal = {{.Portal}},
     [switch] $Execute,
@@ -45,6 +46,10 @@ $Authority = {{.Authority}}
 $Address = "$($Portal.TrimEnd('/')){{.Path}}$Authority"
 $Certutil = Join-Path ([Environment]::SystemDirectory) 'certutil.exe'
 $Most = {{.Most}}
+# With -File all of them are one text.
+$Templates = @($Template | ForEach-Object { $_ -split ',' })
+# How often the portal is asked for more in one run.
+$Rounds = 5
 # Dispositions of a certificate in the database of the CA.
 $Issued = 20
 $Revoked = 21
@@ -56,15 +61,19 @@ function Invoke-Certutil([string[]] $Arguments) {
     return New-Object PSObject -Property @{ Code = [int]$LASTEXITCODE; Lines = $lines }
 }
 
-# Test-Row says whether the CA has one certificate with the serial number, of the template, in the disposition.
+# Test-Row says whether the CA has one certificate with the serial number, of one of the templates, in the disposition.
 function Test-Row([string] $Serial, [int] $Disposition) {
-    $view = Invoke-Certutil @('-view', '-restrict', "SerialNumber=$Serial,CertificateTemplate=$Template,Disposition=$Disposition",
-        '-out', 'RequestID,SerialNumber', 'csv')
-    if ($view.Code -ne 0) { throw "certutil -view ended with $($view.Code)" }
-    $rows = @($view.Lines | Where-Object {
-        [string]$_ -match '\A\s*"?[0-9]+"?\s*[,;]\s*"?([0-9A-Fa-f]+)"?\s*\z' -and $Matches[1].TrimStart('0') -eq $Serial.TrimStart('0')
-    })
-    return $rows.Count -eq 1
+    $found = 0
+    foreach ($one in $Templates) {
+        $view = Invoke-Certutil @('-view', '-restrict', "SerialNumber=$Serial,CertificateTemplate=$one,Disposition=$Disposition",
+            '-out', 'RequestID,SerialNumber', 'csv')
+        if ($view.Code -ne 0) { throw "certutil -view ended with $($view.Code)" }
+        $rows = @($view.Lines | Where-Object {
+            [string]$_ -match '\A\s*"?[0-9]+"?\s*[,;]\s*"?([0-9A-Fa-f]+)"?\s*\z' -and $Matches[1].TrimStart('0') -eq $Serial.TrimStart('0')
+        })
+        $found += $rows.Count
+    }
+    return $found -eq 1
 }
 
 # Get-Outcome makes the report about a certificate.
@@ -86,14 +95,14 @@ function Revoke-Certificate([string] $Serial, [int] $Reason) {
 
 # Assert-Work stops unless each serial number and reason is one: they go to a command line.
 function Assert-Work($Answer) {
-    if ([string]$Answer.authority -cne $Authority) { throw 'The portal answered for another CA. Nothing was revoked.' }
+    if ([string]$Answer.authority -cne $Authority) { throw 'The portal answered for another CA. Nothing of it was revoked.' }
     $work = @($Answer.revocations)
-    if ($work.Count -gt $Most) { throw "The portal asked for more than $Most revocations at once. Nothing was revoked." }
+    if ($work.Count -gt $Most) { throw "The portal asked for more than $Most revocations at once. Nothing of it was revoked." }
     foreach ($item in $work) {
-        if ($item.serial -isnot [string] -or $item.serial -cnotmatch '\A([0-9a-f]{2}){1,20}\z') { throw 'The portal sent what is no serial number. Nothing was revoked.' }
-        if ($item.reason -isnot [int] -and $item.reason -isnot [long]) { throw 'The portal sent what is no reason. Nothing was revoked.' }
+        if ($item.serial -isnot [string] -or $item.serial -cnotmatch '\A([0-9a-f]{2}){1,20}\z') { throw 'The portal sent what is no serial number. Nothing of it was revoked.' }
+        if ($item.reason -isnot [int] -and $item.reason -isnot [long]) { throw 'The portal sent what is no reason. Nothing of it was revoked.' }
         # Certificate hold (6) can be undone, and the rest is not about people.
-        if ($item.reason -notin 0, 1, 3, 4, 5) { throw 'The portal sent a reason that is not used. Nothing was revoked.' }
+        if ($item.reason -notin 0, 1, 3, 4, 5) { throw 'The portal sent a reason that is not used. Nothing of it was revoked.' }
     }
 }
 
@@ -110,20 +119,41 @@ $Client = Get-Item -LiteralPath "Cert:\LocalMachine\My\$Thumbprint"
 if (-not $Client.HasPrivateKey) { throw "The certificate $Thumbprint has no private key here." }
 
 $query = if ($Execute) { '' } else { '?dry-run' }
-$answer = Invoke-Portal 'Get' $query $null
-Assert-Work $answer
 $script:New = 0
 $bad = 0
-foreach ($item in @($answer.revocations)) {
+$seen = @{}
+for ($round = 1; $round -le $Rounds; $round++) {
     try {
-        $outcome = Revoke-Certificate $item.serial $item.reason
+        $answer = Invoke-Portal 'Get' $query $null
+        Assert-Work $answer
     } catch {
-        Write-Warning "$($item.serial): $($_.Exception.Message)"
-        $outcome = Get-Outcome $item.serial 'failed' $_.Exception.HResult
+        if ($round -eq 1) { throw }
+        Write-Warning "asking for more: $($_.Exception.Message)"
+        $bad++
+        break
     }
-    Write-Output ('{0} {1} {2}' -f $outcome.serial, $outcome.outcome, $outcome.code)
-    if ($outcome.outcome -in 'absent', 'failed') { $bad++ }
-    if ($Execute) { Invoke-Portal 'Post' '' $outcome | Out-Null }
+    # What was tried comes behind what was not: with nothing new the rest was tried too.
+    $fresh = @($answer.revocations | Where-Object { -not $seen.ContainsKey($_.serial) })
+    foreach ($item in $fresh) {
+        $seen[$item.serial] = $true
+        try {
+            $outcome = Revoke-Certificate $item.serial $item.reason
+        } catch {
+            Write-Warning "$($item.serial): $($_.Exception.Message)"
+            $outcome = Get-Outcome $item.serial 'failed' $_.Exception.HResult
+        }
+        Write-Output ('{0} {1} {2}' -f $outcome.serial, $outcome.outcome, $outcome.code)
+        if ($outcome.outcome -in 'absent', 'failed') { $bad++ }
+        if (-not $Execute) { continue }
+        try {
+            Invoke-Portal 'Post' '' $outcome | Out-Null
+        } catch {
+            # The portal offers it again in the next run.
+            Write-Warning "$($item.serial): the portal did not take the report: $($_.Exception.Message)"
+            $bad++
+        }
+    }
+    if (-not $Execute -or -not $answer.more -or $fresh.Count -eq 0) { break }
 }
 if ($Execute -and $PublishCRL -and $script:New -gt 0) {
     $run = Invoke-Certutil @('-CRL')

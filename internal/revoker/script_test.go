@@ -52,7 +52,7 @@ func TestA14_ScriptOfRevokerGuards(t *testing.T) {
 	made := strings.ReplaceAll(script(t, "Example", "https://a", "company"), "\r\n", "\n")
 	for name, steps := range map[string][]string{
 		"settings": {
-			`[ValidatePattern('\A[0-9A-Fa-f]{40}\z')] [string] $Thumbprint`, `[ValidatePattern('\A([0-9]+(\.[0-9]+){3,}|[A-Za-z0-9]{1,64})\z')] [string] $Template`,
+			`[ValidatePattern('\A[0-9A-Fa-f]{40}\z')] [string] $Thumbprint`, `\A([0-9]+(\.[0-9]+){3,}|[A-Za-z0-9]{1,64})(,([0-9]+(\.[0-9]+){3,}|[A-Za-z0-9]{1,64})){0,9}\z')] [string[]] $Template`,
 			"[switch] $Execute", "[switch] $PublishCRL", "Set-StrictMode", "$ErrorActionPreference = 'Stop'", "[Environment]::SystemDirectory",
 		},
 		"one certificate": {
@@ -60,14 +60,18 @@ func TestA14_ScriptOfRevokerGuards(t *testing.T) {
 			"if (-not $Execute) { return", "@('-revoke', $Serial, [string]$Reason)", "if ($run.Code -ne 0) { return Get-Outcome $Serial 'failed' $run.Code }",
 			"if (-not (Test-Row $Serial $Revoked)) { return Get-Outcome $Serial 'failed' 0 }", "return Get-Outcome $Serial 'revoked'",
 		},
-		"what the CA is asked": {"function Test-Row", "SerialNumber=$Serial,CertificateTemplate=$Template,Disposition=$Disposition", "if ($view.Code -ne 0) { throw"},
+		"what the CA is asked": {
+			"$Templates = @($Template | ForEach-Object { $_ -split ',' })", "function Test-Row", "foreach ($one in $Templates)",
+			"SerialNumber=$Serial,CertificateTemplate=$one,Disposition=$Disposition", "if ($view.Code -ne 0) { throw", "$found += $rows.Count", "return $found -eq 1",
+		},
 		"what the portal sends": {
 			"function Assert-Work", "$Answer.authority -cne $Authority", "$work.Count -gt $Most", `-cnotmatch '\A([0-9a-f]{2}){1,20}\z') { throw`,
 			"$item.reason -isnot [int]", "$item.reason -notin 0, 1, 3, 4, 5) { throw",
 		},
 		"all at once": {
-			`Get-Item -LiteralPath "Cert:\LocalMachine\My\$Thumbprint"`, "Invoke-Portal 'Get'", "\nAssert-Work $answer\n", "Revoke-Certificate $item.serial",
-			"if ($Execute) { Invoke-Portal 'Post'", "if ($Execute -and $PublishCRL", "@('-CRL')",
+			`Get-Item -LiteralPath "Cert:\LocalMachine\My\$Thumbprint"`, "for ($round = 1; $round -le $Rounds; $round++)", "Invoke-Portal 'Get'", "\n        Assert-Work $answer\n",
+			"-not $seen.ContainsKey($_.serial)", "Revoke-Certificate $item.serial", "if (-not $Execute) { continue }",
+			"try {\n            Invoke-Portal 'Post' '' $outcome", "} catch {", "$bad++", "if (-not $Execute -or -not $answer.more -or $fresh.Count -eq 0) { break }", "if ($Execute -and $PublishCRL", "@('-CRL')",
 		},
 	} {
 		rest := made

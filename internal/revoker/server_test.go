@@ -44,6 +44,7 @@ type twoCAs struct {
 	company tls.Certificate // of the revoker of company
 	other   tls.Certificate
 	serial  map[string]ca.Serial // blocked here, by CA
+	of      map[string]*enroll.Registrar
 }
 
 // certificate makes one that signed itself.
@@ -75,22 +76,29 @@ func newTwoCAs(t *testing.T, address string) *twoCAs {
 		of.OnRevoke = func() error { return upstream.ErrUnsupported }
 		upstreams[name] = of.Upstream(name)
 	}
-	f := &twoCAs{serial: map[string]ca.Serial{}, broken: map[string]error{}}
+	f := &twoCAs{serial: map[string]ca.Serial{}, of: map[string]*enroll.Registrar{}, broken: map[string]error{}}
 	f.Portal = fixture.NewPortalAt(t, clock, address, func(c *enroll.Config) { c.Upstreams = []*enroll.Upstream{upstreams["company"], upstreams["other"]} })
 	for n, name := range []string{"company", "other"} {
 		of := f.NewRegistrar(func(c *enroll.Config) { c.Upstream = upstreams[name] })
 		t.Cleanup(func() { of.DrainUpstream(context.WithoutCancel(t.Context())) })
-		person := f.Add(name+"-person", fixture.SIDPrefix+strconv.Itoa(1101+n))
-		done := testkit.Must(of.Enroll(t.Context(), f.Request(person, "Phone", name)))(t)
-		testkit.NoError(t, of.Block(t.Context(), fixture.Employee(person), enroll.Block{Person: person.ID, Device: done.Device, Cause: portal.Lost}))
-		testkit.NoError(t, of.SweepUpstream(t.Context()))
-		f.serial[name] = done.Serial
+		f.of[name] = of
+		f.serial[name] = f.block(name, f.Add(name+"-person", fixture.SIDPrefix+strconv.Itoa(1101+n)), "Phone")
 	}
 	now := clock.Now()
 	f.company, f.other = certificate(t, now.Add(-time.Hour), now.AddDate(1, 0, 0)), certificate(t, now.Add(-time.Hour), now.AddDate(1, 0, 0))
 	f.pinned = map[string][]*x509.Certificate{"company": {f.company.Leaf}, "other": {f.other.Leaf}}
 	f.serve()
 	return f
+}
+
+// block makes a certificate of a CA and blocks it.
+func (f *twoCAs) block(name string, person portal.Person, device string) ca.Serial {
+	f.T.Helper()
+	ctx, of := f.T.Context(), f.of[name]
+	done := testkit.Must(of.Enroll(ctx, f.Request(person, device, name+device)))(f.T)
+	testkit.NoError(f.T, of.Block(ctx, fixture.Employee(person), enroll.Block{Person: person.ID, Device: done.Device, Cause: portal.Lost}))
+	testkit.NoError(f.T, of.SweepUpstream(ctx))
+	return done.Serial
 }
 
 // serve answers revokers over TLS.
@@ -254,7 +262,7 @@ func TestA10_StrangersAreNoRevokers(t *testing.T) {
 	if !strings.Contains(f.open(), serial) || len(f.reported()) > 0 {
 		t.Error("a stranger's report counts")
 	}
-	asked := testkit.Must(f.DB.UpstreamRevokers(t.Context()))(t)
+	asked := testkit.Must(f.DB.UpstreamRevokers(t.Context(), f.Clock.Now()))(t)
 	for _, of := range asked {
 		if !of.Asked.IsZero() {
 			t.Errorf("%s counts as asked", of.Authority)
@@ -336,7 +344,7 @@ func TestRevokerAsked(t *testing.T) {
 		f := newTwoCAs(t, address)
 		asked := func() map[string]enroll.UpstreamRevoker {
 			all := map[string]enroll.UpstreamRevoker{}
-			for _, v := range testkit.Must(f.DB.UpstreamRevokers(t.Context()))(t) {
+			for _, v := range testkit.Must(f.DB.UpstreamRevokers(t.Context(), f.Clock.Now()))(t) {
 				all[v.Authority] = v
 			}
 			return all
@@ -355,6 +363,51 @@ func TestRevokerAsked(t *testing.T) {
 		f.report(f.company, "company", body(f.serial["company"].String(), "revoked", 0))
 		if got := asked()["upstream-company"]; got.Open != 0 || !got.Since.IsZero() {
 			t.Errorf("without work %+v", got)
+		}
+	})
+}
+
+// TestF13_RevokerGetsTheLeastTriedFirst: certificates that cannot be revoked at the CA do not
+// keep the rest waiting, and what has ended is neither asked for nor an alert.
+func TestF13_RevokerGetsTheLeastTriedFirst(t *testing.T) {
+	fixture.OnBothEngines(t, func(t *testing.T, address string) {
+		f := newTwoCAs(t, address)
+		first := func() string {
+			open := testkit.Must(f.DB.OpenRevocations(t.Context(), "upstream-company", f.Clock.Now(), 1))(t)
+			if len(open) != 1 {
+				return ""
+			}
+			return open[0].Serial.String()
+		}
+		moved := f.serial["company"].String()
+		if got := first(); got != moved {
+			t.Fatalf("at first %s", got)
+		}
+		f.report(f.company, "company", body(moved, "absent", 0))
+		f.Clock.Advance(time.Minute)
+		stolen := f.block("company", f.Add("later", fixture.SIDPrefix+"1201"), "Stolen").String()
+		for range 2 {
+			if got := first(); got != stolen {
+				t.Errorf("the certificate of the stolen phone waits behind %s", got)
+			}
+			f.report(f.company, "company", body(moved, "absent", 0))
+		}
+		f.Clock.Advance(time.Hour)
+		trouble := testkit.Must(f.DB.UpstreamTrouble(t.Context(), f.Clock.Now()))(t)
+		if trouble.Unrevoked != 3 {
+			t.Errorf("while they are valid %+v", trouble)
+		}
+		f.Clock.Advance(366 * 24 * time.Hour)
+		if got := first(); got != "" {
+			t.Errorf("%s has ended and is asked for", got)
+		}
+		for _, v := range testkit.Must(f.DB.UpstreamRevokers(t.Context(), f.Clock.Now()))(t) {
+			if v.Open != 0 || !v.Since.IsZero() {
+				t.Errorf("what has ended waits: %+v", v)
+			}
+		}
+		if trouble := testkit.Must(f.DB.UpstreamTrouble(t.Context(), f.Clock.Now()))(t); trouble.Unrevoked != 0 || !trouble.UnrevokedSince.IsZero() {
+			t.Errorf("what has ended is an alert: %+v", trouble)
 		}
 	})
 }

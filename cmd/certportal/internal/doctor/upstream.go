@@ -60,7 +60,7 @@ func (d *Doctor) revokerAlerts(ctx context.Context) []admin.Alert {
 	if len(with) == 0 {
 		return nil
 	}
-	known, err := d.c.DB.UpstreamRevokers(ctx)
+	known, err := d.c.DB.UpstreamRevokers(ctx, d.c.Now())
 	if err != nil {
 		d.c.Log.Error("looking at the hosts that revoke for other CAs", "err", err)
 		return nil
