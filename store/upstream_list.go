@@ -32,7 +32,9 @@ const (
 // forgetLists is how long an address is kept that no certificate names any more.
 const forgetLists = 7 * 24 * time.Hour
 
-const dueWatch = `SELECT 1 FROM upstream_watches WHERE authority = $1 AND taken_until <= $2 AND (looked_at <= $3
+// dueWatch is about the row itself in all of its parts: PostgreSQL looks at them again when
+// another replica wrote the row meanwhile, but not at a subquery of the same table.
+const dueWatch = `authority = $1 AND taken_until <= $2 AND (looked_at <= $3
 	OR looked_at <= $4 AND (EXISTS (SELECT 1 FROM upstream_revocations WHERE authority = $1 AND listed_at IS NULL AND COALESCE(not_after, $2) >= $2)
 		OR EXISTS (SELECT 1 FROM upstream_lists WHERE authority = $1 AND failing_since IS NOT NULL))
 	OR looked_at <= $5 AND EXISTS (SELECT 1 FROM upstream_revocations WHERE authority = $1 AND listed_at IS NULL AND asked_at > $6))`
@@ -45,7 +47,7 @@ func (db Enrolments) TakeUpstreamWatch(ctx context.Context, authority string, no
 	var there, due int
 	err := db.One(ctx, "SELECT count(*) FROM upstream_watches WHERE authority = $1", args[:1], &there)
 	if err == nil && there > 0 {
-		err = db.One(ctx, dueWatch, args, &due)
+		err = db.One(ctx, "SELECT 1 FROM upstream_watches WHERE "+dueWatch, args, &due)
 	}
 	switch {
 	case errors.Is(err, portal.ErrNotFound):
@@ -58,7 +60,7 @@ func (db Enrolments) TakeUpstreamWatch(ctx context.Context, authority string, no
 		if _, err := t.Exec(ctx, "INSERT INTO upstream_watches (authority, looked_at, taken_until) VALUES ($1, 0, 0) ON CONFLICT DO NOTHING", authority); err != nil {
 			return err
 		}
-		touched, err := t.Exec(ctx, "UPDATE upstream_watches SET taken_until = $7 WHERE authority = $1 AND EXISTS ("+dueWatch+")", append(args, until.UnixMilli())...)
+		touched, err := t.Exec(ctx, "UPDATE upstream_watches SET taken_until = $7 WHERE "+dueWatch, append(args, until.UnixMilli())...)
 		taken = touched == 1
 		return err
 	})
