@@ -20,7 +20,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"strings"
 	"syscall"
@@ -132,10 +131,11 @@ func (c *Client) do(ctx context.Context, method, address string, content []byte,
 		request.Header.Set("Content-Type", "application/ocsp-request")
 	}
 	request.Header.Set("User-Agent", "certportal")
-	transport := c.transport()
+	var way route
+	transport := c.transport(&way)
 	defer transport.CloseIdleConnections()
 	began := time.Now()
-	answer, err := (&http.Client{Transport: transport, CheckRedirect: checkRedirect}).Do(request)
+	answer, err := (&http.Client{Transport: transport, CheckRedirect: way.redirect}).Do(request)
 	if err != nil {
 		return nil, sentence(ctx, err, began)
 	}
@@ -165,46 +165,12 @@ func isPage(body []byte) bool { return bytes.HasPrefix(bytes.TrimSpace(body), []
 
 // transport asks directly, as Windows servers do by default for these addresses, and
 // takes the file as it is: a compressed answer could unpack to any size.
-func (c *Client) transport() *http.Transport {
-	dialer := &net.Dialer{Control: refuseLinkLocal}
+func (c *Client) transport(way *route) *http.Transport {
+	dialer := &net.Dialer{Control: way.refuse}
 	return &http.Transport{
 		DialContext: dialer.DialContext, DisableKeepAlives: true, DisableCompression: true, MaxResponseHeaderBytes: 64 << 10,
 		TLSClientConfig: &tls.Config{RootCAs: c.Roots, MinVersion: tls.VersionTLS12},
 	}
-}
-
-var errLinkLocal = errors.New("its name leads to a link-local address")
-
-// refuseLinkLocal keeps requests from addresses where clouds serve the machine's own
-// credentials. No company publishes lists there.
-func refuseLinkLocal(_, address string, _ syscall.RawConn) error {
-	to, err := netip.ParseAddrPort(address)
-	if err != nil {
-		return err
-	}
-	if ip := to.Addr().Unmap(); ip.IsLinkLocalUnicast() || ip.IsMulticast() || ip == metadataIPv6() {
-		return errLinkLocal
-	}
-	return nil
-}
-
-// metadataIPv6 is where a cloud tells its machines secrets over IPv6, beside the link-local
-// address of IPv4.
-func metadataIPv6() netip.Addr { return netip.MustParseAddr("fd00:ec2::254") }
-
-// redirectError says why a redirection was not followed.
-type redirectError struct{ text string }
-
-func (e *redirectError) Error() string { return e.text }
-
-func checkRedirect(next *http.Request, before []*http.Request) error {
-	if len(before) > maxRedirects {
-		return &redirectError{fmt.Sprintf("it redirects more than %d times", maxRedirects)}
-	}
-	if err := checkable(next.URL.String()); err != nil {
-		return &redirectError{"it redirects to an address that is neither http nor https, or has a user name"}
-	}
-	return nil
 }
 
 // sentence makes a sentence of an error of net/http, without the address in it.
@@ -225,6 +191,8 @@ func sentence(ctx context.Context, err error, began time.Time) error {
 		return errors.New("no server listens there (connection refused)")
 	case errors.Is(err, errLinkLocal):
 		return errLinkLocal
+	case errors.Is(err, errThisMachine):
+		return errThisMachine
 	case errors.As(err, &untrusted):
 		return errors.New("the certificate of its server is not accepted here")
 	case strings.Contains(err.Error(), "response headers exceeded"):

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -138,6 +139,48 @@ func TestA14_Redirects(t *testing.T) {
 				t.Errorf("shows the password: %s", got.Text)
 			}
 		})
+	}
+}
+
+// TestA14_RedirectsToThisMachine refuses redirections from other machines to this one.
+func TestA14_RedirectsToThisMachine(t *testing.T) {
+	for _, test := range []struct {
+		way     []string
+		refused string // how the error begins; empty for none
+	}{
+		{[]string{"192.0.2.1:80", "198.51.100.1:80"}, ""},
+		{[]string{"192.0.2.1:80", "127.0.0.1:8200"}, "address 2: "},
+		{[]string{"192.0.2.1:80", "127.8.9.10:8200"}, "address 2: "},
+		{[]string{"192.0.2.1:80", "[::1]:8200"}, "address 2: "},
+		{[]string{"192.0.2.1:80", "[::ffff:127.0.0.1]:8200"}, "address 2: "},
+		{[]string{"192.0.2.1:80", "198.51.100.1:80", "127.0.0.1:8200"}, "address 3: "},
+		{[]string{"192.0.2.1:80", "0.0.0.0:8200"}, "address 2: "},
+		{[]string{"0.0.0.0:80"}, "address 1: "},
+		{[]string{"[::]:80"}, "address 1: "},
+		{[]string{"127.0.0.1:80", "127.0.0.1:81", "[::1]:81"}, ""},
+		{[]string{"127.0.0.1:80", "169.254.169.254:80"}, "address 2: "},
+	} {
+		err := fetch.Way(test.way...)
+		if (err == nil) != (test.refused == "") || err != nil && !strings.HasPrefix(err.Error(), test.refused) {
+			t.Errorf("%v: %v", test.way, err)
+		}
+	}
+}
+
+// TestA14_QuestionsAreNotRedirected sends no question about a certificate anywhere else.
+func TestA14_QuestionsAreNotRedirected(t *testing.T) {
+	c := newCompany(t)
+	for _, status := range []int{http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect} {
+		var asked []string
+		c.server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			asked = append(asked, r.Method+" "+r.URL.Path)
+			http.Redirect(w, r, "/other", status)
+		})
+		c.issuing.OCSPServer = []string{c.server.URL + "/ocsp"}
+		_, err := new(fetch.Client).Ask(t.Context(), c.issuing, c.root, time.Now())
+		if err == nil || !strings.Contains(err.Error(), "it redirects") || !slices.Equal(asked, []string{"POST /ocsp"}) {
+			t.Errorf("%d: asked %v: %v", status, asked, err)
+		}
 	}
 }
 
