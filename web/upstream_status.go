@@ -30,6 +30,8 @@ func upstreamLevel(l enroll.UpstreamList, now time.Time) string {
 	switch {
 	case l.Problem == enroll.UpstreamListExpired, l.Problem == "" && !now.Before(l.NextUpdate):
 		return "ended"
+	case l.Problem == enroll.UpstreamListOutdated:
+		return enroll.UpstreamListInvalid
 	case l.Problem != "":
 		return l.Problem
 	}

@@ -58,6 +58,9 @@ func Places(cert, issuer *x509.Certificate) string {
 type Naming struct {
 	ca.Revocation
 	List *List
+
+	// Unsure says that it is a hold, and that the delta list that may end it cannot be used.
+	Unsure bool
 }
 
 // Hold reports whether the CA may take the revocation back (RFC 5280 section 5.3.1).
@@ -74,7 +77,7 @@ const (
 func (l Lists) Named() map[ca.Serial]Naming {
 	all := make(map[ca.Serial]Naming)
 	for _, p := range l.Points {
-		released := p.released()
+		released, unsure := p.released(), p.lacksDelta()
 		for _, a := range slices.Concat(p.Addresses, p.Deltas) {
 			if !a.proves() {
 				continue
@@ -83,8 +86,8 @@ func (l Lists) Named() map[ca.Serial]Naming {
 				known, there := all[r.Serial]
 				switch {
 				case r.Reason == reasonRemoved, r.Reason == reasonHold && (released[r.Serial] || !a.usable()):
-				case !there || known.Hold() && r.Reason != reasonHold:
-					all[r.Serial] = Naming{r, a.List}
+				case !there || known.Unsure || known.Hold() && r.Reason != reasonHold:
+					all[r.Serial] = Naming{r, a.List, unsure && r.Reason == reasonHold}
 				}
 			}
 		}
@@ -98,6 +101,11 @@ func (a *Address) usable() bool { return a.List != nil && (a.State == Good || a.
 // proves reports whether an entry of the list proves a revocation.
 func (a *Address) proves() bool {
 	return a.usable() || a.List != nil && (a.Problem == Expired || a.Problem == Outdated)
+}
+
+// lacksDelta reports whether the lists name delta lists, and none can be used.
+func (p *Point) lacksDelta() bool {
+	return len(p.Deltas) > 0 && !slices.ContainsFunc(p.Deltas, func(a Address) bool { return a.usable() })
 }
 
 // released are the certificates whose hold a delta list ended that is as new as the complete one.

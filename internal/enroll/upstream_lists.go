@@ -30,7 +30,9 @@ type UpstreamList struct {
 const (
 	UpstreamListUnreachable = "unreachable" // there was no whole answer
 	UpstreamListExpired     = "expired"
-	UpstreamListInvalid     = "invalid"   // no list, another CA's, or an older one than before
+	UpstreamListInvalid     = "invalid"   // no list, or another CA's
+	UpstreamListOutdated    = "outdated"  // an older one than before, that has not ended
+	UpstreamListHolds       = "holds"     // so many certificates on hold that none was ended
 	UpstreamListUnfollowed  = "unchecked" // an address that the portal does not follow, as ldap
 )
 

@@ -17,13 +17,13 @@ import (
 
 // endRevoked ends certificates that the portal believes valid and that a list names: the CA
 // revoked them by itself, and servers refuse them. The CA is asked to revoke one on hold for
-// good: it would come back to life unseen.
+// good: it would come back to life unseen. Of more than [maxHolds] at once none is ended.
 func (l *listLook) endRevoked(ctx context.Context) error {
 	var errs []error
-	ended := false
+	ended, holds := false, l.countHolds()
 	for id, g := range l.groups {
 		for serial, n := range g.named {
-			if !l.watched.InForce[serial] {
+			if !l.watched.InForce[serial] || n.Unsure || n.Hold() && holds > maxHolds {
 				continue
 			}
 			done, err := l.endOne(ctx, id, g, n)
@@ -34,6 +34,24 @@ func (l *listLook) endRevoked(ctx context.Context) error {
 		l.c.Revoked()
 	}
 	return errors.Join(errs...)
+}
+
+// countHolds counts the valid certificates on hold. Too many are noted with their lists.
+func (l *listLook) countHolds() int {
+	found, held := 0, make(map[string]int)
+	for _, g := range l.groups {
+		for serial, n := range g.named {
+			if l.watched.InForce[serial] && n.Hold() && !n.Unsure {
+				found++
+				held[n.List.URL]++
+			}
+		}
+	}
+	if found > maxHolds {
+		l.c.Log.Warn("another CA put too many certificates on hold at once: none is ended", "authority", l.u.Name, "certificates", found, "bound", maxHolds)
+		l.held = held
+	}
+	return found
 }
 
 func (l *listLook) endOne(ctx context.Context, id string, g *listGroup, n fetch.Naming) (bool, error) {

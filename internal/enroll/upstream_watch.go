@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -24,6 +25,10 @@ const (
 
 	// maxAsked bounds the certificates that are asked about by OCSP in one look.
 	maxAsked = 20
+
+	// maxHolds bounds the certificates on hold that are ended in one look. More are a
+	// mistake of the CA rather than a decision about each.
+	maxHolds = 20
 
 	// listingBatch is how many certificates are recorded in one transaction.
 	listingBatch = 100
@@ -47,6 +52,8 @@ type listLook struct {
 	watched UpstreamWatched
 	groups  map[string]*listGroup
 	rows    map[ca.Serial]int // places in watched.Rows
+	beyond  map[string]bool   // further groups than are looked at
+	held    map[string]int    // holds that were not made final, by the address of the list
 }
 
 // sweepLists looks at the lists of one CA when that is due: which certificates they name,
@@ -61,17 +68,19 @@ func (r elsewhere) sweepLists(ctx context.Context, authority string) error {
 	if err != nil {
 		return portal.AsOutage(portal.PartStore, "reading what "+authority+" revokes", err)
 	}
-	l := &listLook{elsewhere: r, u: r.upstreams[authority], now: now, watched: watched, groups: make(map[string]*listGroup), rows: make(map[ca.Serial]int)}
+	l := &listLook{elsewhere: r, u: r.upstreams[authority], now: now, watched: watched, groups: make(map[string]*listGroup), rows: make(map[ca.Serial]int), beyond: make(map[string]bool)}
 	l.group()
 	asking, cancel := context.WithTimeout(ctx, watchTime)
 	defer cancel()
 	l.fetch(asking)
 	listings := l.judge(asking)
-	errs := []error{r.c.Store.RecordUpstreamLists(ctx, authority, now, l.lists())}
+	var errs []error
 	for batch := range slices.Chunk(listings, listingBatch) {
 		errs = append(errs, r.c.Store.NoteUpstreamListings(ctx, batch))
 	}
 	errs = append(errs, l.endRevoked(ctx))
+	// Last, since another replica may look from then on.
+	errs = append(errs, r.c.Store.RecordUpstreamLists(ctx, authority, now, l.lists()))
 	return portal.AsOutage(portal.PartStore, "recording the lists of "+authority, errors.Join(errs...))
 }
 
@@ -86,6 +95,9 @@ func (l *listLook) group() {
 	}
 	for _, der := range l.watched.Samples {
 		l.add(der)
+	}
+	if len(l.beyond) > 0 {
+		l.c.Log.Warn("certificates of another CA name too many lists: the portal does not look at all", "authority", l.u.Name, "bound", maxListGroups, "more", len(l.beyond))
 	}
 }
 
@@ -105,7 +117,7 @@ func (l *listLook) add(der []byte) (id string, ok bool) {
 		return id, true
 	}
 	if len(l.groups) == maxListGroups {
-		l.c.Log.Warn("certificates of another CA name too many lists: the portal does not look at all", "authority", l.u.Name, "bound", maxListGroups)
+		l.beyond[id] = true
 		return "", false
 	}
 	l.groups[id] = &listGroup{sample: cert, issuer: issuer}
@@ -139,7 +151,8 @@ func (l *listLook) fetch(ctx context.Context) {
 func (l *listLook) judge(ctx context.Context) []UpstreamListing {
 	var changed []UpstreamListing
 	asked := 0
-	for _, v := range l.watched.Rows {
+	for _, i := range rand.Perm(len(l.watched.Rows)) { // each gets its turn to be asked about
+		v := l.watched.Rows[i]
 		g := l.groups[v.Points]
 		if g == nil || !g.looked {
 			continue
@@ -147,6 +160,7 @@ func (l *listLook) judge(ctx context.Context) []UpstreamListing {
 		before := v
 		naming, named := g.named[v.Serial]
 		switch {
+		case named && naming.Unsure: // neither in the list nor absent
 		case named:
 			l.nameIn(&v, naming)
 		case g.covers:

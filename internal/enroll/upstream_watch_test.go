@@ -293,7 +293,27 @@ func TestF14_ReplayedList(t *testing.T) {
 	if c := l.of(done); c.Named.IsZero() || !c.Absent.IsZero() {
 		t.Errorf("after the older list: %+v", c)
 	}
-	if list := l.list(); list.Problem != enroll.UpstreamListInvalid || list.Number != "8" || !strings.Contains(list.Detail, "a newer list than number 7") {
+	if list := l.list(); list.Problem != enroll.UpstreamListOutdated || list.Number != "8" || !strings.Contains(list.Detail, "a newer list than number 7") {
+		t.Errorf("recorded: %+v", list)
+	}
+	l.Clock.Advance(7 * 24 * time.Hour)
+	l.look()
+	if list := l.list(); list.Problem != enroll.UpstreamListInvalid {
+		t.Errorf("recorded once the older list has ended: %+v", list)
+	}
+}
+
+// A list of something else is not what later lists are compared with.
+func TestF14_ListOutOfScopeIsNotTheNewest(t *testing.T) {
+	l := newListed(t, fixture.SQLite(t))
+	done := l.blocked(false)
+	l.lists.Publish(listPath, 99, scoped(0x82, 1, 0xff), func(r *x509.RevocationList) {
+		r.ThisUpdate, r.NextUpdate = r.ThisUpdate.AddDate(1, 0, 0), r.NextUpdate.AddDate(2, 0, 0)
+	})
+	l.look()
+	l.lists.Publish(listPath, 7)
+	l.look()
+	if list := l.list(); list.Problem != "" || list.Number != "7" || l.of(done).Absent.IsZero() {
 		t.Errorf("recorded: %+v", list)
 	}
 }
@@ -313,21 +333,22 @@ func TestF14_ExpiredListNames(t *testing.T) {
 	}
 }
 
+// freshest names the address of a delta list.
+func (l *listed) freshest(list *x509.RevocationList) {
+	name := asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: 6, Bytes: []byte(l.lists.URL + "/delta.crl")}
+	full := asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: 0, IsCompound: true, Bytes: testkit.Must(asn1.Marshal(name))(l.T)}
+	point := asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: 0, IsCompound: true, Bytes: testkit.Must(asn1.Marshal(full))(l.T)}
+	list.ExtraExtensions = append(list.ExtraExtensions, pkix.Extension{
+		Id: asn1.ObjectIdentifier{2, 5, 29, 46}, Value: testkit.Must(asn1.Marshal([][]asn1.RawValue{{point}}))(l.T),
+	})
+}
+
 // A delta list that the complete one names has what is newest. One that adds to a list that
 // is not there is reported.
 func TestUpstreamDeltaList(t *testing.T) {
 	l := newListed(t, fixture.SQLite(t))
-	freshest := func(list *x509.RevocationList) {
-		uri := l.lists.URL + "/delta.crl"
-		name := asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: 6, Bytes: []byte(uri)}
-		full := asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: 0, IsCompound: true, Bytes: testkit.Must(asn1.Marshal(name))(t)}
-		point := asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: 0, IsCompound: true, Bytes: testkit.Must(asn1.Marshal(full))(t)}
-		list.ExtraExtensions = append(list.ExtraExtensions, pkix.Extension{
-			Id: asn1.ObjectIdentifier{2, 5, 29, 46}, Value: testkit.Must(asn1.Marshal([][]asn1.RawValue{{point}}))(t),
-		})
-	}
 	done := l.blocked(false)
-	l.lists.Publish(listPath, 7, freshest)
+	l.lists.Publish(listPath, 7, l.freshest)
 	l.lists.Publish("/delta.crl", 9, deltaTo(8), fixture.Names(done.Serial.Big(), 1))
 	l.look()
 	if c := l.of(done); !c.Named.IsZero() {

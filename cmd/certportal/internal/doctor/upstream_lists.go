@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"slices"
+	"time"
 
 	"certportal/internal/admin"
 	"certportal/internal/enroll"
@@ -21,23 +22,48 @@ func (d upstreamLists) alerts(ctx context.Context) []admin.Alert {
 		return nil
 	}
 	var alerts []admin.Alert
-	for _, problem := range []string{enroll.UpstreamListExpired, enroll.UpstreamListUnreachable, enroll.UpstreamListInvalid} {
+	for _, problem := range []string{enroll.UpstreamListExpired, enroll.UpstreamListUnreachable, enroll.UpstreamListInvalid, enroll.UpstreamListHolds} {
 		a := admin.Alert{Key: "upstream-list-" + problem, Path: caPage}
 		for _, l := range lists {
-			if l.Problem != problem {
+			if kindOf(l) != problem {
 				continue
 			}
 			if a.Number++; a.Number == 1 || l.Failing.Before(a.At) {
 				a.Value, a.At = l.Address, l.Failing
 			}
-			valid := problem == enroll.UpstreamListUnreachable && d.c.Now().Before(l.NextUpdate)
-			a.Critical = a.Critical || l.Needed && !valid
+			a.Critical = a.Critical || d.critical(l)
 		}
 		if a.Number > 0 {
 			alerts = append(alerts, a)
 		}
 	}
 	return alerts
+}
+
+// kindOf is the kind of problem that a list is reported as.
+func kindOf(l enroll.UpstreamList) string {
+	if l.Problem == enroll.UpstreamListOutdated {
+		return enroll.UpstreamListInvalid
+	}
+	return l.Problem
+}
+
+// outdatedFor is how long an older list than before may be there: a balancer in front of
+// several servers gives old and new ones for a while.
+const outdatedFor = 30 * time.Minute
+
+// critical reports whether servers refuse certificates of the CA because of a list, or soon do.
+func (d upstreamLists) critical(l enroll.UpstreamList) bool {
+	now := d.c.Now()
+	switch l.Problem {
+	case enroll.UpstreamListHolds:
+		return true
+	case enroll.UpstreamListUnreachable:
+		return l.Needed && !now.Before(l.NextUpdate)
+	case enroll.UpstreamListOutdated:
+		return l.Needed && now.Sub(l.Failing) >= outdatedFor
+	}
+	return l.Needed
 }
 
 // check gives what the portal that runs saw of the lists.

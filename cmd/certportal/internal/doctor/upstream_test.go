@@ -51,3 +51,39 @@ func TestRevokerAlerts(t *testing.T) {
 	s.ListenRevoker = ""
 	alerts("switched off", 0, time.Time{})
 }
+
+// TestF10_UpstreamListAlerts: which lists of CAs elsewhere are critical, and when.
+func TestF10_UpstreamListAlerts(t *testing.T) {
+	clock := testkit.NewClock()
+	p := fixture.NewPortalAt(t, clock, fixture.SQLite(t), func(*enroll.Config) {})
+	d := upstreamLists{New(Config{Settings: new(config.Settings), DB: p.DB, Now: clock.Now, Log: slog.New(slog.DiscardHandler)})}
+	failing := clock.Now()
+	for _, tt := range []struct {
+		problem string
+		needed  bool
+		age     time.Duration
+		ends    time.Duration // of the newest good list
+		key     string
+		want    bool
+	}{
+		{enroll.UpstreamListOutdated, true, 0, time.Hour, "invalid", false},
+		{enroll.UpstreamListOutdated, true, 29 * time.Minute, time.Hour, "invalid", false},
+		{enroll.UpstreamListOutdated, true, 30 * time.Minute, time.Hour, "invalid", true},
+		{enroll.UpstreamListOutdated, false, time.Hour, 2 * time.Hour, "invalid", false},
+		{enroll.UpstreamListInvalid, true, 0, time.Hour, "invalid", true},
+		{enroll.UpstreamListExpired, true, 0, 0, "expired", true},
+		{enroll.UpstreamListUnreachable, true, time.Hour, 2 * time.Hour, "unreachable", false},
+		{enroll.UpstreamListUnreachable, true, 2 * time.Hour, 2 * time.Hour, "unreachable", true},
+		{enroll.UpstreamListHolds, false, 0, time.Hour, "holds", true},
+	} {
+		list := enroll.UpstreamList{
+			Authority: "upstream-company", Address: "http://ca/a.crl", Problem: tt.problem, Needed: tt.needed, Checked: failing, Failing: failing, NextUpdate: failing.Add(tt.ends),
+		}
+		testkit.NoError(t, p.DB.RecordUpstreamLists(t.Context(), list.Authority, failing, []enroll.UpstreamList{list}))
+		clock.Advance(failing.Add(tt.age).Sub(clock.Now()))
+		got := d.alerts(t.Context())
+		if len(got) != 1 || got[0].Key != "upstream-list-"+tt.key || got[0].Critical != tt.want || got[0].Value != list.Address {
+			t.Errorf("%s after %v: %+v", tt.problem, tt.age, got)
+		}
+	}
+}
