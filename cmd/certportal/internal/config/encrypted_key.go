@@ -22,7 +22,7 @@ import (
 const convertKey = "openssl pkcs8 -topk8 -v2 aes-256-cbc -v2prf hmacWithSHA256 -in OLD -out NEW"
 
 // maxRounds bounds PBKDF2: a hostile file must not hold up the portal. OpenSSL takes 2048.
-const maxRounds = 10_000_000
+const maxRounds = 1_000_000
 
 // encryptedKey is EncryptedPrivateKeyInfo (RFC 5958 section 3).
 type encryptedKey struct {

@@ -48,12 +48,13 @@ func (u UpstreamSettings) KeyPairs() []KeyPair {
 // InToken reports whether the key is in hardware.
 func (p KeyPair) InToken() bool { return strings.HasPrefix(p.Key, tokenScheme) }
 
-// Reader gives the pair as the files are each time, so that it can be renewed. The last one
-// is kept as long as they are the same, because a passphrase is slow on purpose. Others must
-// not be able to read the key.
+// Reader gives the pair as the files are each time, so that it can be renewed. The last one,
+// or what is wrong with it, is kept as long as they are the same, because a passphrase is slow
+// on purpose. Others must not be able to read the key.
 func (p KeyPair) Reader(token TokenOpener) func() (*tls.Certificate, error) {
 	var mu sync.Mutex
 	var last *tls.Certificate
+	var wrong error
 	var from [sha256.Size]byte
 	return func() (*tls.Certificate, error) {
 		certificate, key, passphrase, err := p.read()
@@ -63,14 +64,12 @@ func (p KeyPair) Reader(token TokenOpener) func() (*tls.Certificate, error) {
 		defer clear(passphrase)
 		mu.Lock()
 		defer mu.Unlock()
-		if sum := sumOf(certificate, key, passphrase); last == nil || sum != from {
-			opened, err := p.open(certificate, key, passphrase, token)
-			if err != nil {
-				return nil, err
-			}
-			last, from = opened, sum
+		sum := sumOf(certificate, key, passphrase)
+		if kept := last != nil || wrong != nil && !p.InToken(); !kept || sum != from {
+			last, wrong = p.open(certificate, key, passphrase, token)
+			from = sum
 		}
-		return last, nil
+		return last, wrong
 	}
 }
 
