@@ -54,7 +54,7 @@ directory:
 	for _, want := range []string{
 		`# ca01.corp.example\Corp Issuing CA`, "CES_Kerberos/service.svc/CES (Kerberos): the portal cannot sign in this way", "CES_Certificate/service.svc/CES (Certificate)",
 		"template PortalOpen", "CRITICAL: The template takes the names from the request (ESC1)", "template PortalGone: its entry cannot be read",
-		"template: 'PortalGood'", "kind: adcs", "#   issuer: corp-issuing-ca",
+		"template: 'PortalGood'", "kind: adcs", "#   issuer: 'corp-issuing-ca'",
 	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %q:\n%s", want, out)

@@ -61,7 +61,7 @@ func (c Choice) Best() (Template, bool) {
 
 // Settings is an entry of upstreams for the CA, in YAML. What is not known has an example, and
 // says so in a comment. Values of the directory are quoted: an account that may write there
-// must not write settings.
+// must not write settings, and a CA may be called as a word of YAML is, such as null.
 func (c Choice) Settings() string {
 	name, template := c.settingsName(), "PortalUser"
 	var b strings.Builder
@@ -72,7 +72,7 @@ func (c Choice) Settings() string {
 		fmt.Fprintf(&b, "%s%s: %s%s\n", indent, key, value, comment)
 	}
 	b.WriteString("upstreams:\n")
-	line("  - ", "name", name, "for good: it is in the records")
+	line("  - ", "name", quoted(name), "for good: it is in the records")
 	e := Endpoint{Authentication: ClientCertificate, URL: "https://" + strings.ToLower(c.Host) + "/certsrv"}
 	if usable := c.Usable(); len(usable) > 0 {
 		e = usable[0]
@@ -108,7 +108,7 @@ func (c Choice) Settings() string {
 	line("    ", "agent_certificate", "/etc/certportal/agent.pem", "of the enrolment agent")
 	line("    ", "agent_key", "/etc/certportal/agent.key", "")
 	b.WriteString("# certificates:\n")
-	line("#   ", "issuer", name, "last, when it passed: certportal upstream test "+name+" --person UPN")
+	line("#   ", "issuer", quoted(name), "last, when it passed: certportal upstream test "+name+" --person UPN")
 	return b.String()
 }
 

@@ -60,7 +60,7 @@ func TestChoices(t *testing.T) {
 	testkit.Equal(t, "best", best.Name, "PortalUser")
 	testkit.Equal(t, "is there", ok, true)
 	testkit.Equal(t, "settings", all[0].Settings(), `upstreams:
-  - name: corp-issuing-ca-2   # for good: it is in the records
+  - name: 'corp-issuing-ca-2'   # for good: it is in the records
     kind: adcs
     url: 'https://h/password'   # signs in with: UsernamePassword
     further_urls: ['https://h2/password']   # while the first is away
@@ -73,7 +73,7 @@ func TestChoices(t *testing.T) {
     agent_certificate: /etc/certportal/agent.pem   # of the enrolment agent
     agent_key: /etc/certportal/agent.key
 # certificates:
-#   issuer: corp-issuing-ca-2   # last, when it passed: certportal upstream test corp-issuing-ca-2 --person UPN
+#   issuer: 'corp-issuing-ca-2'   # last, when it passed: certportal upstream test corp-issuing-ca-2 --person UPN
 `)
 	if !slices.Equal(all[1].Unknown, []string{"Lost"}) || !strings.Contains(all[1].Settings(), "template: 'PortalUser'   # make it") ||
 		!strings.Contains(all[1].Settings(), "kind: certsrv") {
@@ -82,6 +82,20 @@ func TestChoices(t *testing.T) {
 	if findings := parsed(t, portalUser("x", map[string]string{"pKIExtendedKeyUsage": "1.3.6.1.5.5.7.3.2"})).Findings(n); len(findings) != 1 ||
 		findings[0].Key != "template-usages" || findings[0].Values[0] != "1.3.6.1.5.5.7.3.2" {
 		t.Errorf("other usages than the profile's: %+v", findings)
+	}
+}
+
+// A name that is a word of YAML stays a name.
+func TestSettingsOfACACalledAsAWordOfYAML(t *testing.T) {
+	for _, word := range []string{"null", "true", "no", "On", "YES", "y"} {
+		var f discovery.Forest
+		f.AddService(service(word, nil))
+		settings, name := f.Choices(needs())[0].Settings(), strings.ToLower(word)
+		for _, want := range []string{"  - name: '" + name + "'   #", "issuer: '" + name + "'   #"} {
+			if !strings.Contains(settings, want) {
+				t.Errorf("no %q:\n%s", want, settings)
+			}
+		}
 	}
 }
 
@@ -95,7 +109,7 @@ func TestA18_DirectoryWritesNoSettings(t *testing.T) {
 		if lines := strings.Count(settings, "\n"); lines != 14 || strings.Contains(settings, "\n  - name: evil") || strings.Contains(settings, "\u2028") {
 			t.Errorf("%d lines:\n%s", lines, settings)
 		}
-		for _, want := range []string{"name: ca-x-y   #", "domain: 'CO''RP issuer: x'", "template: 'P''   - name: evil'"} {
+		for _, want := range []string{"name: 'ca-x-y'   #", "domain: 'CO''RP issuer: x'", "template: 'P''   - name: evil'"} {
 			if !strings.Contains(settings, want) {
 				t.Errorf("no %q:\n%s", want, settings)
 			}
