@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"iter"
 	"math/big"
-	"slices"
 	"time"
 
 	"golang.org/x/crypto/cryptobyte"
@@ -117,50 +116,6 @@ func (c *PublishedCRL) readTBS(list crlParts) error {
 	return nil
 }
 
-func (c *PublishedCRL) readExtension(extensions *cryptobyte.String) error {
-	var extension, value cryptobyte.String
-	var id asn1.ObjectIdentifier
-	var critical bool
-	if !extensions.ReadASN1(&extension, der.SEQUENCE) || !extension.ReadASN1ObjectIdentifier(&id) ||
-		!readCritical(&extension, &critical) || !extension.ReadASN1(&value, der.OCTET_STRING) || !extension.Empty() {
-		return errCRL
-	}
-	if slices.Contains(c.seen, id.String()) {
-		return fmt.Errorf("it has the extension %s twice", id)
-	}
-	c.seen = append(c.seen, id.String())
-	fine := true
-	switch {
-	case id.Equal(oidCRLNumber()):
-		c.Number, fine = readCRLNumber(&value)
-		c.addExtension("CRL number " + c.Number.Big().String())
-	case id.Equal(oidDelta()):
-		c.Delta = true
-		c.Base, fine = readCRLNumber(&value)
-		c.addExtension("delta list to number " + c.Base.Big().String())
-	case id.Equal(oidScope()):
-		c.Scope, fine = readScope(value)
-		c.addExtension("issuing distribution point")
-	case id.Equal(oidNextPublish()):
-		fine = readListTime(&value, &c.NextPublish)
-		c.addExtension("next publication at " + c.NextPublish.UTC().Format(time.RFC3339))
-	case id.Equal(oidAKI()):
-		c.keyID, fine = readKeyID(value)
-		c.addExtension("authority key identifier")
-	case id.Equal(oidFreshest()):
-		c.Freshest, fine = readDistributionPoints(value)
-		c.addExtension("address of the delta list")
-	case critical:
-		return fmt.Errorf("it has the critical extension %s", id)
-	}
-	if !fine {
-		return errCRL
-	}
-	return nil
-}
-
-func (c *PublishedCRL) addExtension(what string) { c.Extensions = append(c.Extensions, what) }
-
 // readCritical reads the critical field, which DER omits when it is false.
 func readCritical(extension *cryptobyte.String, critical *bool) bool {
 	return !extension.PeekASN1Tag(der.BOOLEAN) || extension.ReadASN1Boolean(critical)
@@ -173,28 +128,6 @@ func readListNumber(value *cryptobyte.String) (Serial, bool) {
 	}
 	serial, err := SerialOf(number)
 	return serial, err == nil
-}
-
-// readCRLNumber reads a number, which may be zero in the first list of some CAs.
-func readCRLNumber(value *cryptobyte.String) (Serial, bool) {
-	number := new(big.Int)
-	if !value.ReadASN1Integer(number) || !value.Empty() || number.Sign() < 0 {
-		return Serial{}, false
-	}
-	serial, err := SerialOf(number)
-	return serial, err == nil || number.Sign() == 0
-}
-
-// readKeyID reads the keyIdentifier of an AuthorityKeyIdentifier (RFC 5280 section
-// 4.2.1.1), nil when it has none.
-func readKeyID(value cryptobyte.String) ([]byte, bool) {
-	var fields, id cryptobyte.String
-	var there bool
-	if !value.ReadASN1(&fields, der.SEQUENCE) || !value.Empty() ||
-		!fields.ReadOptionalASN1(&id, &there, der.Tag(0).ContextSpecific()) {
-		return nil, false
-	}
-	return id, true
 }
 
 // readListTime reads either form of a time (RFC 5280 section 5.1.2.4).

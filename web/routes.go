@@ -50,18 +50,24 @@ func (s *Server) newHandler() (http.Handler, error) {
 
 	r.Group(func(r chi.Router) {
 		r.Use(limitReads, s.rememberLanguage)
-		r.Get("/help", s.handle(files.showHelp))
-		r.Get("/ca", s.handle(files.showAnchors))
-		r.Group(signInPages{s}.routes)
-		r.Group(handoffPages{s}.routes)
-		r.Group(pickupPages{s}.routes)
-		r.Group(fileDownloads{s}.routes)
-		r.Group(ownDevices{s}.routes)
-		r.Group(helpdeskPages{s}.routes)
-		r.Group(adminPages{s}.routes)
-		r.Group(auditPages{s}.routes)
+		s.pages(r)
 	})
 	return r, nil
+}
+
+// pages adds what people see.
+func (s *Server) pages(r chi.Router) {
+	files := publicFiles{s}
+	r.Get("/help", s.handle(files.showHelp))
+	r.Get("/ca", s.handle(files.showAnchors))
+	r.Group(signInPages{s}.routes)
+	r.Group(handoffPages{s}.routes)
+	r.Group(pickupPages{s}.routes)
+	r.Group(fileDownloads{s}.routes)
+	r.Group(ownDevices{s}.routes)
+	r.Group(helpdeskPages{s}.routes)
+	r.Group(adminPages{s}.routes)
+	r.Group(auditPages{s}.routes)
 }
 
 // newPlainHandler builds the plain http side.
