@@ -4,8 +4,9 @@
 //
 // It serves the chain of a company's root and CAs that the portal does not run, whose lists
 // the portal does not make. The addresses come from CA certificates that an administrator
-// imported, and from certificates that a CA of the settings signed, never from a request. Still only http and https are asked, redirections included, answers are
-// bounded in size and time, and nothing of an answer is shown but what was parsed.
+// imported, and from certificates that a CA of the settings signed, never from a request.
+// Still only http and https are asked, redirections included, answers are bounded in size and
+// time, and nothing of an answer is shown but what was parsed.
 //
 // Results are sentences in English for operators, one for each address.
 package fetch

@@ -102,7 +102,7 @@ type Denied struct {
 	// request would be refused too.
 	Credentials bool
 
-	// Person says that the code is that of a person for whom the portal must not request.
+	// Person says that the code is that of a person the portal must not request for.
 	// It is false where the protocol has no such code.
 	Person bool
 }

@@ -383,7 +383,8 @@ func TestUpstreamListWithLongSerials(t *testing.T) {
 	}
 }
 
-// Where no list can be had, the OCSP responder of the CA is asked, and nobody else believed.
+// Where no list can be had, the OCSP responder of the CA is asked, and no other is
+// believed.
 func TestF14_UpstreamAnswersOnline(t *testing.T) {
 	stranger := testkit.ECKey(t)
 	for _, tt := range []struct {

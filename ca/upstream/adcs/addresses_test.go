@@ -141,7 +141,7 @@ func TestPollGoesToAnyAddress(t *testing.T) {
 	}
 }
 
-// The check asks each address, and tells a spare that is gone from a CA that is.
+// The check asks each address, and distinguishes a spare that is gone from a CA that is.
 func TestProbeAsksEachAddress(t *testing.T) {
 	p := newPair(t)
 	_, err := p.client.Probe(t.Context())
