@@ -18,11 +18,26 @@ const (
 	troubleFor = 24 * time.Hour
 )
 
-// unrestricted finds the CAs that issued in the newest test of a refusal that was decided.
-const unrestricted = `SELECT count(DISTINCT t.authority), max(t.asked_at) FROM upstream_trials t JOIN upstream_requests q ON q.number = t.number
-	WHERE t.kind = 'refusal' AND q.state IN ('issued', 'refused', 'late') AND NOT EXISTS (
-		SELECT 1 FROM upstream_trials n JOIN upstream_requests m ON m.number = n.number
-		WHERE n.authority = t.authority AND n.kind = t.kind AND n.asked_at > t.asked_at AND m.state = 'denied' AND n.denied_as <> 'portal')`
+// UnrestrictedUpstreams gives the CAs that issued in the newest test of a refusal that was
+// decided, and when that was.
+func (db Enrolments) UnrestrictedUpstreams(ctx context.Context) (map[string]time.Time, error) {
+	found := make(map[string]time.Time)
+	err := db.All(ctx, `SELECT t.authority, max(t.asked_at) FROM upstream_trials t JOIN upstream_requests q ON q.number = t.number
+		WHERE t.kind = 'refusal' AND q.state IN ('issued', 'refused', 'late') AND NOT EXISTS (
+			SELECT 1 FROM upstream_trials n JOIN upstream_requests m ON m.number = n.number
+			WHERE n.authority = t.authority AND n.kind = t.kind AND n.asked_at > t.asked_at AND m.state = 'denied' AND n.denied_as <> 'portal')
+		GROUP BY t.authority`, nil, func(rows *sql.Rows) error {
+		var authority string
+		var asked int64
+		err := rows.Scan(&authority, &asked)
+		found[authority] = time.UnixMilli(asked).UTC()
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("looking at tests of other CAs: %w", err)
+	}
+	return found, nil
+}
 
 // UpstreamTrouble counts what administrators must look at in the work with other CAs.
 func (db Enrolments) UpstreamTrouble(ctx context.Context, now time.Time) (enroll.UpstreamTrouble, error) {
@@ -38,7 +53,6 @@ func (db Enrolments) UpstreamTrouble(ctx context.Context, now time.Time) (enroll
 		{"SELECT count(*), max(closed_at) FROM upstream_requests WHERE state = 'lost' AND sent_at > $1", []any{now.Add(-troubleFor).UnixMilli()}, &t.Lost, &t.LostAt},
 		{"SELECT count(*), min(asked_at) FROM upstream_revocations WHERE done_at IS NULL AND asked_at <= $1 AND " + notEnded("$2"),
 			[]any{now.Add(-unrevokedAfter).UnixMilli(), now.UnixMilli()}, &t.Unrevoked, &t.UnrevokedSince},
-		{unrestricted, nil, &t.Unrestricted, &t.UnrestrictedAt},
 		{"SELECT count(*), min(done_at) FROM upstream_revocations WHERE absent_update > done_at + $2 AND " + notEnded("$1"),
 			[]any{now.UnixMilli(), enroll.UpstreamListGrace.Milliseconds()}, &t.Unlisted, &t.UnlistedSince},
 		{`SELECT count(*), max(c.revoked_at) FROM upstream_revocations v JOIN certificates c ON c.serial = v.serial

@@ -65,6 +65,9 @@ func elsewhereCards(all []admin.Upstream, mayTry bool) []page.AdminElsewhere {
 	for _, u := range all {
 		card := page.AdminElsewhere{Name: u.Name, Issues: u.Issues}
 		for _, kind := range []enroll.TrialKind{enroll.TrialIssue, enroll.TrialRefusal} {
+			if kind == enroll.TrialRefusal && !u.Restricts {
+				continue // there is nothing to prove
+			}
 			shown := page.AdminTrial{Upstream: u.Name, MayTry: mayTry, Kind: string(kind), ID: string(kind) + "-" + u.Name}
 			if t, ok := u.Trial(kind); ok {
 				showTrial(&shown, t)

@@ -16,11 +16,15 @@ import (
 )
 
 // newTrialPortal is a portal with a CA that it does not run, which administrators may test.
-func newTrialPortal(t *testing.T) (*testPortal, *fixture.UpstreamCA) {
+func newTrialPortal(t *testing.T, change ...func(*enroll.Upstream)) (*testPortal, *fixture.UpstreamCA) {
 	t.Helper()
 	p := newStaffPortal(t, 0)
 	company := fixture.NewUpstreamCA(t, p.clock.Now)
-	registrar := p.newRegistrar(fixture.Hierarchy(t, "ec-p256"), p.config.Log, func(c *enroll.Config) { c.Upstream = company.Upstream("company") })
+	active := company.Upstream("company")
+	for _, f := range change {
+		f(active)
+	}
+	registrar := p.newRegistrar(fixture.Hierarchy(t, "ec-p256"), p.config.Log, func(c *enroll.Config) { c.Upstream = active })
 	s := testkit.Must(admin.New(admin.Config{Store: p.db, Now: p.clock.Now, Authority: &testAuthority{testPortal: p}, Upstreams: registrar}))(t)
 	p.admin = s
 	p.reopen(func(c *web.Config) { c.Registrar, c.Admin = registrar, s })
@@ -51,7 +55,7 @@ func TestTrialsOnThePage(t *testing.T) {
 		{"refusal", "nobody@example.com", nil, 422, []string{"The directory has no one with this user principal name"}},
 		{"refusal", "ben@example.com", func(upstream.Request) (upstream.Answer, error) {
 			return upstream.Answer{}, &upstream.Denied{Code: "0x80094009", Person: true, Text: "Vorgang verweigert"}
-		}, 303, []string{"Passed It denied the request because of the person", "Denied because of the person", "Vorgang verweigert"}},
+		}, 303, []string{"Passed It denied the request because the portal may not ask for this person", "Denied because of the person", "Vorgang verweigert"}},
 		{"refusal", "ben@example.com", nil, 303, []string{"Failed It issued the certificate.", "ESC3", "tab Enrollment Agents"}},
 		{"refusal", "ben@example.com", func(upstream.Request) (upstream.Answer, error) { return upstream.Answer{}, context.DeadlineExceeded }, 303,
 			[]string{"Not known It did not decide about the person", "A certificate may exist"}},
@@ -80,6 +84,19 @@ func TestTrialsOnThePage(t *testing.T) {
 	}
 	if got := ada.post("/admin/ca/upstream", "upstream", "another", "kind", "issue", "person", ""); got.status != 404 {
 		t.Errorf("an unknown CA: got %d", got.status)
+	}
+}
+
+// The test of a refusal is offered only for CAs that can deny the portal by person.
+func TestTrialOfRefusalNeedsARestriction(t *testing.T) {
+	t.Parallel()
+	p, company := newTrialPortal(t, func(u *enroll.Upstream) { u.Restricts = false })
+	ada := p.signedIn("ada", linux)
+	if text := ada.get("/admin/ca?lang=en").text(); !strings.Contains(text, "Test issue now") || strings.Contains(text, "Test refusal") {
+		t.Errorf("page: %s", text)
+	}
+	if got := ada.post("/admin/ca/upstream", "upstream", "company", "kind", "refusal", "person", "ben@example.com"); got.status != 404 || company.Submits() != 0 {
+		t.Errorf("asked for all the same: got %d, %d requests", got.status, company.Submits())
 	}
 }
 

@@ -95,16 +95,26 @@ upstreams:
 			t.Errorf("no %q: %s", want, out)
 		}
 	}
-	if r := certportal(t, "", "--config", settings, "upstream", "test", "company", "--person", "anna@corp.example", "--refusal"); r.code == exitDone || !strings.Contains(r.err, "ESC3") {
-		t.Errorf("a CA that issues for everyone: %d, %s", r.code, r.err)
+	if r := certportal(t, "", "--config", settings, "upstream", "test", "company", "--person", "anna@corp.example", "--refusal"); r.code == exitDone || !strings.Contains(r.err, "company is not AD CS") {
+		t.Errorf("a refusal that this CA cannot pass: %d, %s", r.code, r.err)
 	}
 	for _, wrong := range [][]string{{"other", "--person", "anna@corp.example"}, {"company", "--person", "ben@corp.example"}} {
 		if r := certportal(t, "", append([]string{"--config", settings, "upstream", "test"}, wrong...)...); r.code == exitDone {
 			t.Errorf("%q: %s", wrong, r.out)
 		}
 	}
-	if company.Submits() != 2 {
+	if company.Submits() != 1 {
 		t.Errorf("%d requests were sent", company.Submits())
+	}
+}
+
+// A CA that issued where it had to deny is an error that says how to restrict it.
+func TestUpstreamTestPrintsAFailedRefusal(t *testing.T) {
+	var out strings.Builder
+	i := &invocation{io: streams{out: &out}}
+	err := i.printTrial(enroll.Trial{Kind: enroll.TrialRefusal, Authority: "upstream-company", State: enroll.UpstreamTooLate}, time.UTC)
+	if err == nil || !strings.Contains(err.Error(), "ESC3") || !strings.Contains(out.String(), "result:    failed") {
+		t.Errorf("%v, printed:\n%s", err, out.String())
 	}
 }
 

@@ -21,7 +21,7 @@ import (
 type upstreamTest struct {
 	Name    string `arg:"" help:"Name of the CA, as in upstreams."`
 	Person  string `required:"" placeholder:"UPN" help:"User principal name of the person."`
-	Refusal bool   `help:"The CA must deny it: name a person for whom the portal must not be able to request, such as an administrator of the domain."`
+	Refusal bool   `help:"The CA must deny it, with AD CS only: name a person outside of the group for which it lets the portal request."`
 }
 
 // Run tests a CA elsewhere and prints the steps. What comes is revoked, also by a portal that
@@ -66,6 +66,8 @@ func (c upstreamTest) Run(i *invocation) error {
 func (c upstreamTest) explain(err error) error {
 	var refusal *portal.Refusal
 	switch {
+	case errors.Is(err, enroll.ErrUnrestricted):
+		return usageError(fmt.Sprintf("%s is not AD CS, which alone can deny the portal a request because of the person: limit there what the portal's account may do", c.Name))
 	case errors.Is(err, portal.ErrNotFound):
 		return usageError(fmt.Sprintf("%s is none of upstreams", c.Name))
 	case errors.Is(err, admin.ErrNoSuchPerson):
@@ -106,8 +108,8 @@ func (i *invocation) printTrial(t enroll.Trial, zone *time.Location) error {
 	case v == enroll.TrialPassed:
 		return nil
 	case v == enroll.TrialFailed && t.Kind == enroll.TrialRefusal:
-		return errors.New("the CA issued for a person for whom the portal must not request: restrict its enrolment agent to one template and one group, " +
-			"on the CA's tab Enrollment Agents (ESC3); with another product limit the portal's account")
+		return errors.New("the CA issued for a person outside of the group that the portal may request for: restrict its enrolment agent to one template and one group, " +
+			"on the CA's tab Enrollment Agents (ESC3)")
 	default:
 		return fmt.Errorf("the test is %s", v)
 	}

@@ -26,9 +26,10 @@ type Upstreams interface {
 
 // Upstream is a CA that the portal does not run, with its newest test of each kind.
 type Upstream struct {
-	Name   string // as in the settings
-	Issues bool   // it issues now
-	Trials []enroll.Trial
+	Name      string // as in the settings
+	Issues    bool   // it issues now
+	Restricts bool   // see enroll.Upstream
+	Trials    []enroll.Trial
 }
 
 // Trial is the newest test of a kind; false when there was none.
@@ -56,7 +57,7 @@ func (s *Service) upstreams(ctx context.Context) ([]Upstream, error) {
 	}
 	var list []Upstream
 	for _, k := range known {
-		u := Upstream{Name: strings.TrimPrefix(k.Name, enroll.UpstreamPrefix), Issues: k.Issues}
+		u := Upstream{Name: strings.TrimPrefix(k.Name, enroll.UpstreamPrefix), Issues: k.Issues, Restricts: k.Restricts}
 		for _, t := range trials {
 			if t.Authority == k.Name {
 				u.Trials = append(u.Trials, t)

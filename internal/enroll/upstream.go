@@ -41,6 +41,10 @@ type Upstream struct {
 	// itself. Optional.
 	Domain string
 
+	// Restricts says that the CA can deny the portal a request because of the person, as
+	// the restriction of enrolment agents in AD CS does.
+	Restricts bool
+
 	// InFlight bounds the requests that wait for an answer of the CA. Optional: default
 	// DefaultInFlight.
 	InFlight int

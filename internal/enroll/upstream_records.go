@@ -74,7 +74,7 @@ type UpstreamRevocation struct {
 	Next      time.Time // zero when the CA cannot be asked
 	Tries     int
 	Done      time.Time // zero while the CA did not confirm it
-	DoneBy    string    // who confirmed it: ByCA or ByOperator; empty before
+	DoneBy    string    // who confirmed it: ByCA, ByOperator or ByRevoker; empty before
 	Detail    string
 }
 
@@ -88,8 +88,6 @@ type UpstreamTrouble struct {
 	LostAt         time.Time
 	Unrevoked      int // revocations that a CA did not confirm in time
 	UnrevokedSince time.Time
-	Unrestricted   int // CAs that issued for a person for whom the portal must not request
-	UnrestrictedAt time.Time
 	Unlisted       int // revocations that a CA confirmed, and that its newest lists do not name
 	UnlistedSince  time.Time
 	ByAuthority    int // certificates that a CA revoked by itself in the last day

@@ -23,8 +23,8 @@ const (
 	// TrialIssue is for a person who may have a certificate: it must come.
 	TrialIssue TrialKind = "issue"
 
-	// TrialRefusal is for a person for whom the portal must not be able to request, such as
-	// an administrator of the domain: the CA must deny it.
+	// TrialRefusal is for a person outside of the group that the CA lets the portal request
+	// for: the CA must deny it.
 	TrialRefusal TrialKind = "refusal"
 )
 
@@ -120,6 +120,10 @@ const TrialHold = upstreamStale
 // ErrTrialRuns means that a CA is being tested at the moment.
 var ErrTrialRuns = errors.New("this CA is being tested at the moment")
 
+// ErrUnrestricted means that a CA cannot deny the portal a request because of the person, so
+// that there is no refusal to be tested.
+var ErrUnrestricted = fmt.Errorf("this CA has no restriction by person that a refusal could prove: %w", portal.ErrNotFound)
+
 var errTrial = errors.New("it is what was asked for; it was a test, and is revoked")
 
 // TrialRequest asks for a test.
@@ -136,15 +140,16 @@ type TrialRequest struct {
 
 // KnownUpstream is a CA that the portal does not run.
 type KnownUpstream struct {
-	Name   string // with UpstreamPrefix
-	Issues bool   // it issues now
+	Name      string // with UpstreamPrefix
+	Issues    bool   // it issues now
+	Restricts bool   // see Upstream
 }
 
 // KnownUpstreams lists the CAs that the portal does not run, by name.
 func (r *Registrar) KnownUpstreams() []KnownUpstream {
 	var list []KnownUpstream
 	for name, u := range r.upstreams {
-		list = append(list, KnownUpstream{Name: name, Issues: u == r.c.Upstream})
+		list = append(list, KnownUpstream{Name: name, Issues: u == r.c.Upstream, Restricts: u.Restricts})
 	}
 	slices.SortFunc(list, func(a, b KnownUpstream) int { return strings.Compare(a.Name, b.Name) })
 	return list
@@ -158,13 +163,13 @@ func (r *Registrar) ByUPN(ctx context.Context, upn string) (portal.Person, error
 
 // TryUpstream asks a CA for the certificate of a person as an enrolment does, and has what
 // comes revoked. The key is made for it and dropped: nothing can be picked up. The
-// reservation is recorded and ended before the first byte is sent, so that whatever comes,
+// reservation is recorded and ended before the first byte is sent, so that what comes,
 // be it days later or after a crash, is a certificate to be revoked. What came of it is in
 // the records; nil says that it was asked, not that it passed.
 //
-// It returns ErrNotFound for an unknown CA, a *Refusal for a person who may have no
-// certificate (of a refusal: who is no proof) and while issuing is halted or tests are too
-// many, ErrTrialRuns, and an *Outage.
+// It returns ErrNotFound for an unknown CA, ErrUnrestricted, a *Refusal for a person who may
+// have no certificate (of a refusal: who is no proof) and while issuing is halted or tests are
+// too many, ErrTrialRuns, and an *Outage.
 func (r *Registrar) TryUpstream(ctx context.Context, req TrialRequest) error {
 	e := elsewhere{r}
 	err := e.try(ctx, req)
@@ -181,6 +186,9 @@ func (r elsewhere) try(ctx context.Context, req TrialRequest) error {
 	u := r.upstreams[req.Authority]
 	if u == nil || req.Kind != TrialIssue && req.Kind != TrialRefusal {
 		return portal.ErrNotFound
+	}
+	if req.Kind == TrialRefusal && !u.Restricts {
+		return ErrUnrestricted
 	}
 	leave, err := r.turn(ctx, u)
 	if err != nil {

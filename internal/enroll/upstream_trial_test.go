@@ -130,8 +130,8 @@ func TestF14_TrialOfRefusal(t *testing.T) {
 			if n := len(e.company.Live()); n != 0 {
 				t.Errorf("%d certificates work at the CA", n)
 			}
-			if trouble := testkit.Must(e.DB.UpstreamTrouble(t.Context(), e.Clock.Now()))(t); trouble.Unrestricted != tt.alerts {
-				t.Errorf("alerts: %+v", trouble)
+			if got := testkit.Must(e.DB.UnrestrictedUpstreams(t.Context()))(t); len(got) != tt.alerts {
+				t.Errorf("alerts: %+v", got)
 			}
 		})
 	}
@@ -153,8 +153,8 @@ func TestF14_UnrestrictedAlertEnds(t *testing.T) {
 			}
 			e.Clock.Advance(time.Minute)
 			e.try(enroll.TrialRefusal, e.anna.ID)
-			if trouble := testkit.Must(e.DB.UpstreamTrouble(t.Context(), e.Clock.Now()))(t); trouble.Unrestricted != step.alerts {
-				t.Errorf("after %v: %+v", step.answer, trouble)
+			if got := testkit.Must(e.DB.UnrestrictedUpstreams(t.Context()))(t); len(got) != step.alerts || step.alerts > 0 && got["upstream-company"].IsZero() {
+				t.Errorf("after %v: %+v", step.answer, got)
 			}
 		}
 	})
@@ -314,11 +314,12 @@ func TestTrialIsRefused(t *testing.T) {
 	}
 }
 
-// A CA that does not issue now is tested with its own template.
+// A CA that does not issue now is tested with its own template, and for a refusal only if it
+// can deny the portal a request because of the person.
 func TestTrialNamesTheTemplateOfTheCA(t *testing.T) {
 	e := newElsewhere(t, fixture.SQLite(t))
 	next := e.company.Upstream("next")
-	next.Template = "Other"
+	next.Template, next.Restricts = "Other", false
 	e.Registrar = e.NewRegistrar(func(c *enroll.Config) { c.Upstreams = []*enroll.Upstream{next} })
 	var names []string
 	e.company.OnSubmit = func(_ context.Context, _ int, req upstream.Request) (upstream.Answer, error) {
@@ -331,6 +332,10 @@ func TestTrialNamesTheTemplateOfTheCA(t *testing.T) {
 	}
 	for _, authority := range []string{"upstream-company", "upstream-next"} {
 		testkit.NoError(t, e.TryUpstream(t.Context(), enroll.TrialRequest{Authority: authority, Kind: enroll.TrialIssue, Person: e.anna.ID}))
+	}
+	err := e.TryUpstream(t.Context(), enroll.TrialRequest{Authority: "upstream-next", Kind: enroll.TrialRefusal, Person: e.anna.ID})
+	if !errors.Is(err, enroll.ErrUnrestricted) {
+		t.Errorf("the test of a refusal that this CA cannot pass: %v", err)
 	}
 	testkit.Equal(t, "templates", strings.Join(names, ", "), "User, Other")
 }

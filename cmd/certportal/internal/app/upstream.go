@@ -41,7 +41,7 @@ func OpenUpstreams(s *config.Settings, tokens *hsm.Tokens, now func() time.Time)
 }
 
 func openUpstream(s config.UpstreamSettings, keys upstreamKeys, now func() time.Time) (*enroll.Upstream, error) {
-	u := &enroll.Upstream{Name: enroll.UpstreamPrefix + s.Name, SIDByURI: s.SIDByURI, Template: s.Template, Domain: s.Domain, InFlight: s.InFlight}
+	u := &enroll.Upstream{Name: enroll.UpstreamPrefix + s.Name, SIDByURI: s.SIDByURI, Template: s.Template, Domain: s.Domain, InFlight: s.InFlight, Restricts: s.Restricts()}
 	var err error
 	if u.Anchors, u.Intermediates, err = s.ReadChain(); err != nil {
 		return nil, err

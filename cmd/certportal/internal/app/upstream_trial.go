@@ -32,7 +32,7 @@ func NewUpstreamTester(s *config.Settings, tokens *hsm.Tokens, db *store.DB, peo
 	})
 }
 
-// noIssuer stands for the portal's own CA where nothing is issued under it.
+// noIssuer is in the place of the portal's own CA where nothing is issued under it.
 type noIssuer struct{}
 
 var errNoIssuer = errors.New("nothing is issued under the portal's own CA here")

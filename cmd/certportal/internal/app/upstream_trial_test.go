@@ -30,7 +30,7 @@ func TestA14_TrialThroughADCS(t *testing.T) {
 		{"issue outside of it", enroll.TrialIssue, "boss", nil, enroll.TrialFailed, "0x80094009"},
 		{"refusal outside of it", enroll.TrialRefusal, "boss", nil, enroll.TrialPassed, "0x80094009"},
 		{"refusal by the template", enroll.TrialRefusal, "anna", func(c *ces.CA) { c.Set(standin.Denied) }, enroll.TrialDoubt, "0x80094012"},
-		{"refusal of one whom the agent may enrol", enroll.TrialRefusal, "anna", nil, enroll.TrialFailed, ""},
+		{"refusal of a person of its group", enroll.TrialRefusal, "anna", nil, enroll.TrialFailed, ""},
 		{"refusal with another UPN", enroll.TrialRefusal, "anna", func(c *ces.CA) { c.SetWrong(standin.AnotherUPN) }, enroll.TrialFailed, ""},
 		{"issue with another UPN", enroll.TrialIssue, "anna", func(c *ces.CA) { c.SetWrong(standin.AnotherUPN) }, enroll.TrialFailed, "san-upn"},
 		{"no mail address", enroll.TrialRefusal, "anna", func(c *ces.CA) { c.SetCode(0x80094812) }, enroll.TrialDoubt, "0x80094812"},

@@ -133,6 +133,12 @@ const (
 	UpstreamCertsrv = "certsrv"
 )
 
+// Restricts reports whether the CA can deny the portal a request because of the person: AD CS
+// restricts enrolment agents.
+func (u UpstreamSettings) Restricts() bool {
+	return u.Kind == UpstreamADCS || u.Kind == UpstreamCertsrv
+}
+
 // upstreamFields lists which settings each kind must have and may have, besides those of all.
 func upstreamFields(kind string) (must, may []string, ok bool) {
 	switch kind {

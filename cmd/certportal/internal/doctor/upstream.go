@@ -35,19 +35,42 @@ func (d *Doctor) upstreamAlerts(ctx context.Context) []admin.Alert {
 		{"upstream-unrevoked", audit.CertificateRevoked, true, t.Unrevoked, t.UnrevokedSince},
 		{"upstream-unknown", audit.UpstreamWaits, false, t.Unknown, t.UnknownSince},
 		{"upstream-lost", audit.UpstreamEnded, false, t.Lost, t.LostAt},
-		{"upstream-unrestricted", audit.UpstreamTested, true, t.Unrestricted, t.UnrestrictedAt},
 		{"upstream-unlisted", audit.UpstreamRevoked, true, t.Unlisted, t.UnlistedSince},
 		{"upstream-by-itself", audit.CertificateRevoked, false, t.ByAuthority, t.ByAuthorityAt},
 	} {
-		path := "/admin/audit?action=" + string(a.action)
-		if a.action == audit.UpstreamTested {
-			path = caPage // where it is tested again
-		}
 		if a.n > 0 {
-			list = append(list, admin.Alert{Key: a.key, Critical: a.critical, Number: a.n, At: a.at, Path: path})
+			list = append(list, admin.Alert{Key: a.key, Critical: a.critical, Number: a.n, At: a.at, Path: "/admin/audit?action=" + string(a.action)})
 		}
 	}
-	return slices.Concat(list, d.revokerAlerts(ctx), upstreamLists{d}.alerts(ctx))
+	return slices.Concat(list, upstreamTrials{d}.alerts(ctx), d.revokerAlerts(ctx), upstreamLists{d}.alerts(ctx))
+}
+
+// upstreamTrials are the tests of CAs that the portal does not run.
+type upstreamTrials struct{ *Doctor }
+
+// alerts reports CAs that issued in a test where they had to deny. Only those of the settings
+// that can deny it count: another test ends the alert.
+func (d upstreamTrials) alerts(ctx context.Context) []admin.Alert {
+	issued, err := d.c.DB.UnrestrictedUpstreams(ctx)
+	if err != nil {
+		d.c.Log.Error("looking at tests of other CAs", "err", err)
+		return nil
+	}
+	alert := admin.Alert{Key: "upstream-unrestricted", Critical: true, Path: caPage}
+	for _, u := range d.c.Settings.Upstreams {
+		at, is := issued[enroll.UpstreamPrefix+u.Name]
+		if !is || !u.Restricts() {
+			continue
+		}
+		alert.Number++
+		if at.After(alert.At) {
+			alert.At = at
+		}
+	}
+	if alert.Number == 0 {
+		return nil
+	}
+	return []admin.Alert{alert}
 }
 
 // silentRevoker is how long a revoker need not ask.

@@ -14,6 +14,35 @@ import (
 	"certportal/internal/test/testkit/fixture"
 )
 
+// TestF14_UnrestrictedAlert: a CA that issued where it had to deny is an alert while it is
+// among the settings, if a test can end that: only AD CS can deny by person.
+func TestF14_UnrestrictedAlert(t *testing.T) {
+	clock := testkit.NewClock()
+	company := fixture.NewUpstreamCA(t, clock.Now)
+	p := fixture.NewPortalAt(t, clock, fixture.SQLite(t), func(c *enroll.Config) { c.Upstream = company.Upstream("company") })
+	t.Cleanup(func() { p.DrainUpstream(context.WithoutCancel(t.Context())) })
+	anna := p.Add("anna", fixture.SIDPrefix+"1101")
+	testkit.NoError(t, p.TryUpstream(t.Context(), enroll.TrialRequest{
+		By: portal.Operator(), Authority: "upstream-company", Kind: enroll.TrialRefusal, Person: anna.ID,
+	}))
+	for _, tt := range []struct {
+		of   config.UpstreamSettings
+		want int
+	}{
+		{config.UpstreamSettings{Name: "company", Kind: config.UpstreamADCS}, 1},
+		{config.UpstreamSettings{Name: "company", Kind: config.UpstreamCertsrv}, 1},
+		{config.UpstreamSettings{Name: "company", Kind: config.UpstreamStepCA}, 0},
+		{config.UpstreamSettings{Name: "company", Kind: config.UpstreamVault}, 0},
+		{config.UpstreamSettings{Name: "other", Kind: config.UpstreamADCS}, 0},
+	} {
+		s := &config.Settings{Upstreams: []config.UpstreamSettings{tt.of}}
+		list := New(Config{Settings: s, DB: p.DB, Now: clock.Now, Log: slog.New(slog.DiscardHandler)}).upstreamAlerts(t.Context())
+		if len(list) != tt.want || tt.want == 1 && (list[0].Key != "upstream-unrestricted" || !list[0].Critical || list[0].Number != 1 || !list[0].At.Equal(clock.Now())) {
+			t.Errorf("%s, %s: %+v", tt.of.Name, tt.of.Kind, list)
+		}
+	}
+}
+
 // TestRevokerAlerts: a host that should revoke and did not ask for an hour is an alert while
 // something waits for it, and no other time.
 func TestRevokerAlerts(t *testing.T) {
