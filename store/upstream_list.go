@@ -116,7 +116,7 @@ func (db Enrolments) upstreamListings(ctx context.Context, authority string, now
 		{"der", "(listed_at IS NULL OR absent_update IS NOT NULL)", watchedRows},
 		{"NULL", "listed_at IS NOT NULL AND absent_update IS NULL", watchedListed},
 	} {
-		err := db.AllWithin(ctx, workWithin, "SELECT serial, authority, "+q.der+`, points, done_at, listed_at, listed_in, listed_number, listed_update,
+		err := db.AllWithin(ctx, workWithin, "SELECT serial, authority, "+q.der+`, points, done_at, done_by, listed_at, listed_in, listed_number, listed_update,
 			listed_online, absent_update, absent_until FROM upstream_revocations
 			WHERE authority = $1 AND (not_after IS NULL OR not_after > $2) AND `+q.where+` ORDER BY asked_at DESC LIMIT $3`,
 			[]any{authority, now.UnixMilli(), q.limit}, func(rows *sql.Rows) error {
@@ -134,7 +134,7 @@ func (db Enrolments) upstreamListings(ctx context.Context, authority string, now
 func scanUpstreamListing(rows *sql.Rows) (v enroll.UpstreamListing, err error) {
 	var serial string
 	var done, listed, update, absent, until sql.NullInt64
-	err = rows.Scan(&serial, &v.Authority, &v.DER, &v.Points, &done, &listed, &v.Listed.In, &v.Listed.Number, &update, &v.Listed.Online, &absent, &until)
+	err = rows.Scan(&serial, &v.Authority, &v.DER, &v.Points, &done, &v.DoneBy, &listed, &v.Listed.In, &v.Listed.Number, &update, &v.Listed.Online, &absent, &until)
 	if err != nil {
 		return v, err
 	}
@@ -190,6 +190,13 @@ func (db Enrolments) NoteUpstreamListings(ctx context.Context, listings []enroll
 			if err != nil {
 				return err
 			}
+			if v.Reopen {
+				again, err := upstreamTx{t}.reopen(ctx, v)
+				if err != nil {
+					return err
+				}
+				settled = append(settled, again...)
+			}
 			if !v.Settle {
 				continue
 			}
@@ -207,6 +214,17 @@ func (db Enrolments) NoteUpstreamListings(ctx context.Context, listings []enroll
 		}
 		return t.appendRecords(ctx, settled...)
 	})
+}
+
+// reopen has the host of a CA revoke a certificate again, unless that was reported anew.
+func (t upstreamTx) reopen(ctx context.Context, v enroll.UpstreamListing) ([]record, error) {
+	touched, err := t.Exec(ctx, `UPDATE upstream_revocations SET done_at = NULL, done_by = '', detail = $4
+		WHERE serial = $1 AND authority = $2 AND done_at = $3 AND done_by = $5`,
+		v.Serial.String(), v.Authority, v.Done.UnixMilli(), v.Entry.Detail["answer"], enroll.ByRevoker)
+	if err != nil || touched == 0 {
+		return nil, err
+	}
+	return records(v.Entry), nil
 }
 
 // UpstreamLists gives the state of the lists of all CAs elsewhere.

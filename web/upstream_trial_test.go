@@ -47,7 +47,7 @@ func TestTrialsOnThePage(t *testing.T) {
 		status       int
 		words        []string
 	}{
-		{"issue", "", nil, 303, []string{"Passed The certificate is what was asked for.", "ada@example.com", "Confirmed by the authority"}},
+		{"issue", "", nil, 303, []string{"Passed The certificate is what was asked for.", "ada@example.com", "Reported as revoked"}},
 		{"issue", "anna@example.com", func(upstream.Request) (upstream.Answer, error) {
 			return upstream.Answer{ID: "77", Text: "Taken Under <Submission>"}, nil
 		}, 303, []string{"Open It has not decided yet.", "It waits for approval there (77)", "Taken Under <Submission>", "anna@example.com"}},

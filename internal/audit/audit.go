@@ -41,9 +41,9 @@ const (
 	UpstreamWaits         Action = "upstream.waits"         // a CA elsewhere has the request, or may have it
 	UpstreamEnded         Action = "upstream.ended"         // the request led to no certificate
 	UpstreamCollected     Action = "upstream.collected"     // the file of a certificate that came later is there to be fetched
-	UpstreamRevoked       Action = "upstream.revoked"       // the CA elsewhere confirmed a revocation
+	UpstreamRevoked       Action = "upstream.revoked"       // it was reported that the CA elsewhere revoked it
 	UpstreamTested        Action = "upstream.tested"        // a certificate is asked for to test a CA elsewhere; it is revoked when it comes
-	UpstreamNotRevoked    Action = "upstream.not-revoked"   // the program on its host could not revoke there
+	UpstreamNotRevoked    Action = "upstream.not-revoked"   // the program on its host could not revoke there, or a list shows that it did not
 	MismatchFound         Action = "certificate.marked"     // certificate and directory differ
 	MismatchResolved      Action = "certificate.unmarked"   // and match again
 	UPNReused             Action = "upn.reused"             // certificates of its former owner were revoked; the person owns it now

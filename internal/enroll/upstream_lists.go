@@ -44,6 +44,7 @@ type UpstreamListing struct {
 	Points    string // which lists the certificate names; empty while that is not known
 
 	Done   time.Time // when the CA, or a person for it, confirmed the revocation; zero before
+	DoneBy string    // who did: ByCA, ByOperator or ByRevoker
 	Listed Listing
 	Absent time.Time // of the newest list that does not name it; zero when that does
 	Until  time.Time // when the last list without it ends; zero when there was none
@@ -51,6 +52,10 @@ type UpstreamListing struct {
 	// Settle says that a list settles a revocation that the CA did not confirm. Entry is
 	// about that.
 	Settle bool
+
+	// Reopen says that a list shows that the revocation was confirmed wrongly. Entry is about
+	// that.
+	Reopen bool
 	Entry  audit.Entry
 }
 

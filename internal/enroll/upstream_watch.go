@@ -170,6 +170,9 @@ func (l *listLook) judge(ctx context.Context) []UpstreamListing {
 				asked++
 			}
 		}
+		if v.DoneBy == ByRevoker && !before.Absent.Equal(v.Absent) && v.Absent.After(v.Done.Add(UpstreamListGrace)) {
+			l.reopen(&v)
+		}
 		if before.differs(v) {
 			changed = append(changed, v)
 		}
@@ -208,6 +211,15 @@ func (l *listLook) settleBy(v *UpstreamListing, by Listing) {
 	if by.Online {
 		v.Entry.Detail["by"] = "ocsp"
 	}
+}
+
+// reopen has the CA's host revoke a certificate again. That said that it had, and may have
+// lied: a list made later does not name the certificate.
+func (l *listLook) reopen(v *UpstreamListing) {
+	v.Reopen = true
+	v.Entry = portal.Actor{}.Entry(l.now, audit.UpstreamNotRevoked)
+	v.Entry.Object = v.Serial.String()
+	v.Entry.Detail = map[string]string{"authority": v.Authority, "by": "list", "answer": "its host reported it as revoked, and a later list does not name it"}
 }
 
 // askOnline asks the OCSP responder of a certificate whose lists cannot be used. It reports

@@ -149,6 +149,45 @@ func TestF13_ConfirmedButInNoList(t *testing.T) {
 	}
 }
 
+// TestF14_HostSaysRevokedAndNoListNamesIt: what the host of a CA reported as revoked is offered
+// to it again when a later list does not name it. A word of the CA or of an operator stays.
+func TestF14_HostSaysRevokedAndNoListNamesIt(t *testing.T) {
+	fixture.OnBothEngines(t, func(t *testing.T, address string) {
+		l := newListed(t, address)
+		l.lists.Publish(listPath, 7)
+		done := l.blocked(false)
+		l.follow()
+		open := func() int {
+			t.Helper()
+			return len(testkit.Must(l.DB.OpenRevocations(t.Context(), "upstream-company", l.Clock.Now(), 9))(t))
+		}
+		report := func() {
+			t.Helper()
+			entry := portal.Revoker("company").Entry(l.Clock.Now(), audit.UpstreamRevoked)
+			testkit.NoError(t, l.DB.NoteRevokerReport(t.Context(), "upstream-company", enroll.RevokerReport{Serial: done.Serial, Revoked: true}, entry))
+		}
+		report()
+		l.look()
+		if open() != 0 {
+			t.Fatal("it is open again with the list from before")
+		}
+		l.lists.Publish(listPath, 8)
+		l.look()
+		if got := l.entries(audit.UpstreamNotRevoked); open() != 1 || !l.of(done).Confirmed.IsZero() || len(got) != 1 || got[0].Object != done.Serial.String() || got[0].Detail["by"] != "list" {
+			t.Fatalf("open %d, confirmed %s, audit log says %+v", open(), l.of(done).Confirmed, got)
+		}
+		if got := l.trouble(); got.Unrevoked != 1 || got.Unlisted != 0 {
+			t.Errorf("trouble: %+v", got)
+		}
+		report()
+		l.lists.Publish(listPath, 9, fixture.Names(done.Serial.Big(), 1))
+		l.look()
+		if got := l.trouble(); open() != 0 || l.of(done).Named.IsZero() || got.Unrevoked+got.Unlisted != 0 || len(l.entries(audit.UpstreamNotRevoked)) != 1 {
+			t.Errorf("a list names it: %+v, trouble %+v", l.of(done), got)
+		}
+	})
+}
+
 // A certificate that the CA revoked by itself is ended here too, with the CA as the actor. A
 // hold is made final, or it would end unseen.
 func TestF14_CARevokesByItself(t *testing.T) {

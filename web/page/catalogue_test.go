@@ -235,3 +235,22 @@ func TestSuggestName(t *testing.T) {
 		})
 	}
 }
+
+// A host or an operator may have said that a CA elsewhere revoked a certificate: no sentence
+// says that the CA did.
+func TestNoPageSaysThatTheCAConfirmed(t *testing.T) {
+	t.Parallel()
+	for _, lang := range page.Languages() {
+		c := readCatalogue(t, lang)
+		for _, key := range []string{
+			"lost.done.theirs.done", "lost.done.theirs.unlisted", "lost.done.theirs.missing", "desk.event.upstream.revoked",
+			"admin.concern.upstream-unlisted", "admin.truth.theirs.done", "admin.elsewhere.revoked.done",
+		} {
+			for form, sentence := range c[key] {
+				if regexp.MustCompile(`(?i)confirm|bestätigt|确认`).MatchString(sentence) || sentence == "" {
+					t.Errorf("%s: %s (%s): %q", lang, key, form, sentence)
+				}
+			}
+		}
+	}
+}
