@@ -33,7 +33,7 @@ func (db Revokers) NoteRevokerAsked(ctx context.Context, authority string, at ti
 }
 
 // NoteRevokerReport records what the revoker of a CA reports, with the entry where it is
-// news. It returns ErrNotFound for a certificate that this CA is not to revoke, and
+// news, of failures once an hour. It returns ErrNotFound for a certificate that this CA is not to revoke, and
 // ErrConflict when one is not revoked that was reported to be.
 func (db Revokers) NoteRevokerReport(ctx context.Context, authority string, r enroll.RevokerReport, entry audit.Entry) error {
 	return db.write(ctx, "recording what the revoker says of "+r.Serial.String(), func(ctx context.Context, t *tx) error {
@@ -63,8 +63,25 @@ func (db Revokers) NoteRevokerReport(ctx context.Context, authority string, r en
 			r.Serial.String(), authority, sqldb.Moment(done), by, sqldb.Cleaned(r.Detail)); err != nil {
 			return err
 		}
-		return t.append(ctx, entry)
+		return upstreamTx{t}.appendReport(ctx, entry)
 	})
+}
+
+// notRevokedEvery is how often it is recorded that a certificate could not be revoked, so that
+// answers that change at every try do not fill the audit log.
+const notRevokedEvery = time.Hour
+
+// appendReport appends the entry of a report, unless that says again and soon that a
+// certificate could not be revoked.
+func (t upstreamTx) appendReport(ctx context.Context, entry audit.Entry) error {
+	if entry.Action == audit.UpstreamNotRevoked {
+		soon, err := anyRow(ctx, t.tx, "SELECT 1 FROM ledger WHERE substr(object, 1, 64) = $1 AND action = $2 AND actor = $3 AND at > $4",
+			entry.Object, string(entry.Action), entry.Actor, entry.At.Add(-notRevokedEvery).UnixMilli())
+		if err != nil || soon {
+			return err
+		}
+	}
+	return t.append(ctx, entry)
 }
 
 // UpstreamRevokers lists the CAs that have revocations open, of certificates that have not

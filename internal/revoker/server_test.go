@@ -411,3 +411,30 @@ func TestF13_RevokerGetsTheLeastTriedFirst(t *testing.T) {
 		}
 	})
 }
+
+// TestA17_ChangingFailuresDoNotFillTheLog: a revoker whose failures alternate adds one entry an
+// hour; what it said last is shown, and that it revoked is recorded at once.
+func TestA17_ChangingFailuresDoNotFillTheLog(t *testing.T) {
+	fixture.OnBothEngines(t, func(t *testing.T, address string) {
+		f := newTwoCAs(t, address)
+		serial := f.serial["company"].String()
+		for hour := range 2 {
+			for code := range 10 {
+				f.report(f.company, "company", body(serial, "failed", code%2+1))
+				f.Clock.Advance(time.Minute)
+			}
+			if got := len(f.reported()); got != hour+1 {
+				t.Errorf("%d entries in hour %d", got, hour+1)
+			}
+			f.Clock.Advance(time.Hour)
+		}
+		if detail := testkit.Must(f.DB.CertificateDetail(t.Context(), f.serial["company"], f.Clock.Now()))(t); !strings.Contains(detail.Obstacle, "0x00000002") {
+			t.Errorf("shown is %q", detail.Obstacle)
+		}
+		f.report(f.company, "company", body(serial, "failed", 7))
+		f.report(f.company, "company", body(serial, "revoked", 0))
+		if entries := f.reported(); len(entries) != 4 || entries[3].Action != audit.UpstreamRevoked {
+			t.Errorf("entries %+v", entries)
+		}
+	})
+}
