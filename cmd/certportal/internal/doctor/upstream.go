@@ -91,12 +91,15 @@ func (d *Doctor) revokerAlerts(ctx context.Context) []admin.Alert {
 	var list []admin.Alert
 	for _, u := range with {
 		n := slices.IndexFunc(known, func(r enroll.UpstreamRevoker) bool { return r.Authority == enroll.UpstreamPrefix+u.Name })
-		if n < 0 || known[n].Open == 0 || d.c.Now().Sub(known[n].Asked) < silentRevoker {
+		if n < 0 || known[n].Open == 0 {
 			continue
 		}
 		since := known[n].Asked
-		if since.IsZero() {
+		if known[n].Since.After(since) {
 			since = known[n].Since
+		}
+		if d.c.Now().Sub(since) < silentRevoker {
+			continue
 		}
 		list = append(list, admin.Alert{
 			Key: "upstream-revoker", Critical: true, Value: u.Name, Number: known[n].Open, At: since,
