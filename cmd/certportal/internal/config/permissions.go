@@ -40,6 +40,21 @@ func (s *Settings) CheckPermissions() error {
 	} {
 		errs = append(errs, named(key, checkNamed(file, access{readers: true})))
 	}
+	return errors.Join(append(errs, s.checkUpstreamPermissions())...)
+}
+
+// checkUpstreamPermissions checks the files that decide which certificates of other CAs count,
+// and which host may say that they are revoked.
+func (s *Settings) checkUpstreamPermissions() error {
+	var errs []error
+	for i, u := range s.Upstreams {
+		for _, f := range []struct{ key, file string }{
+			{"chain", u.Chain}, {"server_ca_file", u.ServerCAFile}, {"certificate", u.Certificate},
+			{"agent_certificate", u.AgentCertificate}, {"revoker_certificate", u.RevokerCertificate},
+		} {
+			errs = append(errs, named(fmt.Sprintf("upstreams[%d].%s", i, f.key), checkNamed(f.file, access{readers: true})))
+		}
+	}
 	return errors.Join(errs...)
 }
 

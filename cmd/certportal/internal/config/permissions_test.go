@@ -204,3 +204,34 @@ func TestPermissionsAreQuick(t *testing.T) {
 		t.Errorf("100 checks took %v", took)
 	}
 }
+
+// TestA13_UpstreamFilesThatOthersChange: an account of the machine that can change which host
+// may confirm revocations, or which CA counts, is reported; the host gets no answer then.
+func TestA13_UpstreamFilesThatOthersChange(t *testing.T) {
+	for key, set := range map[string]func(u *UpstreamSettings, file string){
+		"chain":               func(u *UpstreamSettings, file string) { u.Chain = file },
+		"server_ca_file":      func(u *UpstreamSettings, file string) { u.ServerCAFile = file },
+		"certificate":         func(u *UpstreamSettings, file string) { u.Certificate = file },
+		"agent_certificate":   func(u *UpstreamSettings, file string) { u.AgentCertificate = file },
+		"revoker_certificate": func(u *UpstreamSettings, file string) { u.RevokerCertificate = file },
+	} {
+		s := dataFolder(t)
+		file := filepath.Join(t.TempDir(), "company.pem")
+		testkit.NoError(t, os.WriteFile(file, []byte("x"), 0o644))
+		s.Upstreams = []UpstreamSettings{{Name: "other"}, {Name: "company"}}
+		set(&s.Upstreams[1], file)
+		testkit.NoError(t, s.CheckPermissions())
+		for mode, want := range map[fs.FileMode]string{0o666: "can be changed by every account", 0o664: "can be changed by its group"} {
+			testkit.NoError(t, os.Chmod(file, mode))
+			if err := s.CheckPermissions(); err == nil || !strings.Contains(err.Error(), "upstreams[1]."+key+": ") || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s with mode %o: %v", key, mode, err)
+			}
+			if key != "revoker_certificate" {
+				continue
+			}
+			if certs, err := s.Upstreams[1].ReadRevoker(); len(certs) > 0 || err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("read with mode %o: %v", mode, err)
+			}
+		}
+	}
+}

@@ -36,10 +36,14 @@ func (s *Settings) checkRevokers() error {
 	return errors.Join(errs...)
 }
 
-// ReadRevoker reads the certificates of the host that revokes for the CA; none without.
+// ReadRevoker reads the certificates of the host that revokes for the CA; none without. A file
+// that other accounts can change is refused, as it is read for every connection.
 func (u UpstreamSettings) ReadRevoker() ([]*x509.Certificate, error) {
 	if u.RevokerCertificate == "" {
 		return nil, nil
+	}
+	if err := checkNamed(u.RevokerCertificate, access{readers: true}); err != nil {
+		return nil, err
 	}
 	text, err := os.ReadFile(u.RevokerCertificate)
 	if err != nil {
