@@ -126,7 +126,8 @@ func TestRevocationScript(t *testing.T) {
 	testkit.NoError(t, p.Close())
 	settings := filepath.Join(dir, "certportal.yaml")
 	testkit.NoError(t, os.WriteFile(settings, []byte("data: "+dir+"\norganization: Contoso\npublic_url: https://certificates.corp.example\nlisten_revoker: :8445\nupstreams:\n"+
-		"- {name: company, kind: est, url: 'https://ca.corp.example', chain: /c, user: u, password_file: /p, revoker_certificate: /r}\n"+
+		"- {name: company, kind: certsrv, url: 'https://ca.corp.example/certsrv', template: T, chain: /c, user: u, password_file: /p, revoker_certificate: /r}\n"+
+		"- {name: no-adcs, kind: est, url: 'https://ca.corp.example', chain: /c, user: u, password_file: /p, revoker_certificate: /r}\n"+
 		"- {name: by-hand, kind: est, url: 'https://ca.corp.example', chain: /c, user: u, password_file: /p}\n"), 0o600))
 	if out := mustRun(t, "--config", settings, "upstream", "revocation-script", "company"); !strings.Contains(out, "'https://certificates.corp.example:8445'") {
 		t.Errorf("script: %.300s", out)
@@ -136,7 +137,7 @@ func TestRevocationScript(t *testing.T) {
 	if text := testkit.Must(os.ReadFile(file))(t); !strings.Contains(string(text), "-Execute") {
 		t.Error("the file is not the script")
 	}
-	for _, wrong := range []string{"by-hand", "other"} {
+	for _, wrong := range []string{"by-hand", "no-adcs", "other"} {
 		if r := certportal(t, "", "--config", settings, "upstream", "revocation-script", wrong); r.code == exitDone {
 			t.Errorf("there is a script for %s", wrong)
 		}

@@ -48,7 +48,7 @@ func (p *App) checkServer() *http.Server {
 		p.log.Warn("no page links to the check page, as the portal is behind a proxy: set public_check_url")
 	}
 	s := p.server(p.web.CheckHandler())
-	s.TLSConfig = p.checkTLS()
+	s.TLSConfig, s.Protocols = p.checkTLS(), onlyHTTP1()
 	return s
 }
 

@@ -43,8 +43,16 @@ func (p *App) revokerServer() *http.Server {
 	c.Certificates = func(ca string) ([]*x509.Certificate, error) { return settings[ca].ReadRevoker() }
 	of := revoker.New(c)
 	s := p.server(of.Handler())
-	s.TLSConfig = of.TLS(p.tls.config())
+	s.TLSConfig, s.Protocols = of.TLS(p.tls.config()), onlyHTTP1()
 	return s
+}
+
+// onlyHTTP1 is for servers that ask for client certificates: net/http adds HTTP/2 to what a
+// configuration of TLS offers.
+func onlyHTTP1() *http.Protocols {
+	var p http.Protocols
+	p.SetHTTP1(true)
+	return &p
 }
 
 // RevocationScript makes the script for the host of a CA that cannot be asked to revoke.
@@ -53,6 +61,8 @@ func RevocationScript(s *config.Settings, name string) ([]byte, error) {
 	switch {
 	case i < 0:
 		return nil, fmt.Errorf("there is no %q among upstreams", name)
+	case s.Upstreams[i].Kind == config.UpstreamEST:
+		return nil, fmt.Errorf("%q is of kind est, and the script is for AD CS: it runs certutil. docs/upstream.md says what a program of yours sends", name)
 	case !s.HasRevoker(s.Upstreams[i]):
 		return nil, errors.New("set listen_revoker, and revoker_certificate of the CA: without them the portal does not answer the script")
 	}

@@ -12,10 +12,12 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"certportal/cmd/certportal/internal/config"
 	"certportal/internal/test/testkit"
 	"certportal/internal/test/testkit/fixture"
 )
@@ -67,6 +69,18 @@ func TestA10_RevokerPort(t *testing.T) {
 	if status, _ := ask(second, p.revokerPort); status != 0 {
 		t.Errorf("a stranger: status %d", status)
 	}
+	for _, port := range []net.Listener{p.revokerPort, p.checkPort} {
+		c := p.client().Transport.(*http.Transport).TLSClientConfig.Clone()
+		c.ServerName, c.Certificates, c.NextProtos = "localhost", []tls.Certificate{first}, []string{"h2"}
+		conn, err := tls.Dial("tcp", port.Addr().String(), c)
+		if err != nil {
+			continue // nothing is offered that the client speaks
+		}
+		if got := conn.ConnectionState().NegotiatedProtocol; got != "" {
+			t.Errorf("with a client certificate %q is spoken", got)
+		}
+		conn.Close()
+	}
 	for _, port := range []net.Listener{p.https, p.checkPort} {
 		if status, text := ask(first, port); strings.Contains(text, "revocations\":") {
 			t.Errorf("another port: status %d, %s", status, text)
@@ -79,7 +93,12 @@ func TestA10_RevokerPort(t *testing.T) {
 	if status, _ := ask(second, p.revokerPort); status != http.StatusOK {
 		t.Errorf("its successor: status %d", status)
 	}
+	if script, err := RevocationScript(p.Settings, "company"); err == nil || !strings.Contains(err.Error(), "certutil") {
+		t.Errorf("for a CA that is not AD CS: %v, %.20q", err, script)
+	}
 	settings := *p.Settings
+	settings.Upstreams = slices.Clone(settings.Upstreams)
+	settings.Upstreams[0].Kind = config.UpstreamCertsrv
 	settings.ListenRevoker, settings.PublicHTTPURL = ":8445", "http://pki.corp.example"
 	script := string(testkit.Must(RevocationScript(&settings, "company"))(t))
 	for _, want := range []string{"'https://certificates.corp.example:8445'", "'company'", "/revocations/"} {
