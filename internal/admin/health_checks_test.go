@@ -92,7 +92,7 @@ func TestACancelledRunSaysNothing(t *testing.T) {
 		}
 		ctx, stop := context.WithCancel(t.Context())
 		go s.RunHourly(ctx)
-		time.Sleep(20 * time.Second)
+		time.Sleep(10 * time.Second) // in the middle of the check
 		stop()
 		synctest.Wait()
 		if log.Len() > 0 {
