@@ -116,6 +116,20 @@ func TestF14_HoldWithoutItsDeltaList(t *testing.T) {
 	}
 }
 
+// A device whose renewal the CA revoked by itself is shown as blocked, so it does not go on
+// with the certificate before.
+func TestF14_CARevokesARenewal(t *testing.T) {
+	l := newListed(t, fixture.SQLite(t))
+	former := l.installed("Phone")
+	l.Clock.Advance(340 * day)
+	renewed := l.renew(former, "renewal")
+	l.wantStatus("former", former, portal.Superseded)
+	l.lists.Publish(listPath, 7, fixture.Names(renewed.Serial.Big(), 1))
+	l.look()
+	l.wantStatus("renewed", renewed, portal.Revoked)
+	l.wantStatus("former", former, portal.Revoked)
+}
+
 // A store that notes what a look writes.
 type orderStore struct {
 	enroll.Store
