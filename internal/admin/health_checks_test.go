@@ -92,7 +92,7 @@ func TestACancelledRunSaysNothing(t *testing.T) {
 		}
 		ctx, stop := context.WithCancel(t.Context())
 		go s.RunHourly(ctx)
-		time.Sleep(10 * time.Second) // in the middle of the check
+		time.Sleep(15 * time.Second) // in the middle of the check, which begins after 10
 		stop()
 		synctest.Wait()
 		if log.Len() > 0 {

@@ -34,7 +34,7 @@ type listed struct {
 func newListed(t *testing.T, address string) *listed {
 	e := newElsewhere(t, address)
 	e.Registrar = e.NewRegistrar(func(c *enroll.Config) {
-		c.Lists = &fetch.Client{Timeout: time.Second} // of an address that does not end
+		c.Lists = &fetch.Client{Timeout: 5 * time.Second} // of an address that does not end
 	})
 	return &listed{e, e.company.Lists(listPath)}
 }

@@ -272,7 +272,7 @@ func TestEverySentenceOfLettersIsUsed(t *testing.T) {
 	}
 	built := regexp.MustCompile(`^mail\.(` + strings.Join([]string{
 		`(issued|renewed|revoked|invited|code|ending|changed|privileged|reassigned|recalled|differing|stopped|halted|tampered|overused|test)\.(subject|text)`, `code\.waiting`, `fact\.(code|device|person|more|cause|by|at|until)`,
-		`by\.(self|helpdesk|admin|system)`, `cause\.(removed|lost|retired|returned|reused|privileged|other)`, `change\.(gone|disabled|expired|protected|sid|upn|unread|reused|other)`,
+		`by\.(self|helpdesk|admin|system)`, `cause\.(removed|lost|retired|returned|reused|privileged|authority|other)`, `change\.(gone|disabled|expired|protected|sid|upn|unread|reused|other)`,
 		`link\.(device|renew|home|pickup|admin)`, `(notyou|help)(\.phone|\.mail)?`, `hello(\.unnamed)?`, `device\.unnamed|moment|more|footer|safe`,
 	}, "|") + `)$`)
 	n := 0
