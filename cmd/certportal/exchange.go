@@ -28,17 +28,22 @@ func (c exchangeScript) Run(i *invocation) error {
 	if err != nil {
 		return err
 	}
-	if c.Out == "" {
+	return i.writeScript(script, c.Out, fmt.Sprintf("On each Exchange server, in an elevated Exchange Management Shell:\n\n"+
+		"  .\\%[1]s -Check                 shows what is right and wrong, changes nothing\n"+
+		"  .\\%[1]s -Mode Pilot            certificates beside passwords\n"+
+		"  .\\%[1]s -Mode Required         certificates only; first with -WhatIf\n"+
+		"  .\\%[1]s -Undo                  back to what was before\n", filepath.Base(c.Out)))
+}
+
+// writeScript prints a script, or writes it to a file and says what comes next.
+func (i *invocation) writeScript(script []byte, file, next string) error {
+	if file == "" {
 		_, err := i.io.out.Write(script)
 		return err
 	}
-	if err := durable.Replace(c.Out, script, 0o644); err != nil {
+	if err := durable.Replace(file, script, 0o644); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(i.io.out, "%s is written. On each Exchange server, in an elevated Exchange Management Shell:\n\n"+
-		"  .\\%[2]s -Check                 shows what is right and wrong, changes nothing\n"+
-		"  .\\%[2]s -Mode Pilot            certificates beside passwords\n"+
-		"  .\\%[2]s -Mode Required         certificates only; first with -WhatIf\n"+
-		"  .\\%[2]s -Undo                  back to what was before\n", c.Out, filepath.Base(c.Out))
+	_, err := fmt.Fprintf(i.io.out, "%s is written. %s", file, next)
 	return err
 }

@@ -11,7 +11,6 @@ import (
 	"certportal/cmd/certportal/internal/app"
 	"certportal/cmd/certportal/internal/config"
 	"certportal/internal/audit"
-	"certportal/internal/durable"
 	"certportal/internal/enroll"
 	"certportal/internal/escape"
 	"certportal/store"
@@ -121,13 +120,5 @@ func (c revocationScript) Run(i *invocation) error {
 	if err != nil {
 		return err
 	}
-	if c.Out == "" {
-		_, err := i.io.out.Write(script)
-		return err
-	}
-	if err := durable.Replace(c.Out, script, 0o644); err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(i.io.out, "%s is written. On the host of the CA it is a dry run without -Execute: see docs/upstream-adcs.md.\n", c.Out)
-	return err
+	return i.writeScript(script, c.Out, "On the host of the CA it is a dry run without -Execute: see docs/upstream-adcs.md.\n")
 }
