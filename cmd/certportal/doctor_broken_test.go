@@ -32,6 +32,7 @@ import (
 	"certportal/ca"
 	"certportal/cmd/certportal/internal/doctor"
 	"certportal/internal/portal"
+	"certportal/internal/test/daemon"
 	"certportal/internal/test/ldapserver"
 	"certportal/internal/test/smtpserver"
 	"certportal/internal/test/testkit"
@@ -125,9 +126,7 @@ func (s *site) dir(t *testing.T, name string) string {
 // freeAddress is an address that nothing listens on.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l := testkit.Must(net.Listen("tcp", "127.0.0.1:0"))(t)
-	defer l.Close()
-	return l.Addr().String()
+	return testkit.Must(daemon.FreeAddress())(t)
 }
 
 // serve runs the portal until stop is called or the test ends.

@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"net"
 	"os"
 	"strings"
 	"sync"
@@ -14,6 +13,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"certportal/internal/oidc"
+	"certportal/internal/test/daemon"
 	"certportal/internal/test/oidcserver"
 )
 
@@ -119,12 +119,8 @@ func TestKeyRotation(t *testing.T) {
 
 // TestNobodyThere starts while the provider is down, as after a power failure.
 func TestNobodyThere(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	address, err := daemon.FreeAddress()
 	if err != nil {
-		t.Fatal(err)
-	}
-	address := listener.Addr().String()
-	if err := listener.Close(); err != nil {
 		t.Fatal(err)
 	}
 	c := newFixture(t, oidcserver.Config{Algorithm: jose.ES256}, func(c *oidc.Config) { c.Issuer = "https://" + address })

@@ -20,7 +20,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -96,11 +95,10 @@ func (k *KDC) file(name string) string { return filepath.Join(k.folder, name) }
 
 // furnish writes configuration and database.
 func (k *KDC) furnish() error {
-	port, err := daemon.Port()
-	if err != nil {
+	var err error
+	if k.address, err = daemon.FreeAddress(); err != nil {
 		return err
 	}
-	k.address = "127.0.0.1:" + strconv.Itoa(port)
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return err

@@ -20,7 +20,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -111,7 +110,7 @@ func (s *Server) write(name, content string) {
 
 func (s *Server) file(name string) string { return filepath.Join(s.folder, name) }
 
-func (s *Server) address() string { return "127.0.0.1:" + strconv.Itoa(s.port) }
+func (s *Server) address() string { return daemon.Loopback(s.port) }
 
 // run starts the server and waits until it refuses a client without a certificate.
 func (s *Server) run(cmd *exec.Cmd) *Server {

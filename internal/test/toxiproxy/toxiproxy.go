@@ -12,7 +12,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -115,12 +114,12 @@ type Proxy struct {
 // Proxy opens a working proxy on 127.0.0.1 to the upstream host:port.
 func (s *Server) Proxy(t testing.TB, upstream string) *Proxy {
 	t.Helper()
-	port, err := daemon.Port()
+	address, err := daemon.FreeAddress()
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.made++
-	p := &Proxy{s: s, name: "proxy" + strconv.Itoa(s.made), Address: net.JoinHostPort("127.0.0.1", strconv.Itoa(port))}
+	p := &Proxy{s: s, name: "proxy" + strconv.Itoa(s.made), Address: address}
 	p.must(t, http.MethodPost, "/proxies", map[string]any{
 		"name": p.name, "listen": p.Address, "upstream": upstream, "enabled": true,
 	})

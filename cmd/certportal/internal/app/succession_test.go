@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -24,6 +23,7 @@ import (
 	"certportal/internal/enroll"
 	"certportal/internal/portal"
 	"certportal/internal/succession"
+	"certportal/internal/test/daemon"
 	"certportal/internal/test/testkit"
 	"certportal/internal/test/testkit/fixture"
 )
@@ -209,9 +209,7 @@ func TestFourYearsLater(t *testing.T) {
 	s := testkit.Must(config.Load("", fixture.FastCA()))(t)
 	s.Data, s.Listen, s.ListenHTTP = data, "127.0.0.1:0", "127.0.0.1:0"
 	db := testkit.Must(OpenStore(t.Context(), s, slog.New(slog.DiscardHandler)))(t)
-	address := testkit.Must(net.Listen("tcp", "127.0.0.1:0"))(t)
-	base := testkit.Must(url.Parse("http://" + address.Addr().String()))(t)
-	testkit.NoError(t, address.Close())
+	base := testkit.Must(url.Parse("http://" + testkit.Must(daemon.FreeAddress())(t)))(t)
 	_, _, err := localca.Create(t.Context(), s, db, base, noTerminal(), time.Now().AddDate(0, 0, 1-4*365))
 	testkit.NoError(t, err)
 	testkit.NoError(t, db.Close())

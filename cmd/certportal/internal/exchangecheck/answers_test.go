@@ -16,6 +16,7 @@ import (
 
 	"certportal/cmd/certportal/internal/exchangecheck"
 	"certportal/internal/portal"
+	"certportal/internal/test/daemon"
 	"certportal/internal/test/testkit"
 )
 
@@ -175,8 +176,7 @@ func TestUnreachable(t *testing.T) {
 			conn.Close()
 		}
 	}()
-	closed := testkit.Must(new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0"))(t)
-	closed.Close()
+	closed := testkit.Must(daemon.FreeAddress())(t)
 	hang := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		<-ctx.Done()
 		return nil, ctx.Err()
@@ -189,7 +189,7 @@ func TestUnreachable(t *testing.T) {
 		dial             func(context.Context, string, string) (net.Conn, error)
 	}{
 		{"plain text", plain.Addr().String(), "no-tls", nil},
-		{"nothing listens", closed.Addr().String(), "refused", nil},
+		{"nothing listens", closed, "refused", nil},
 		{"no answer", "127.0.0.1", "silent", hang},
 		{"no such name", "mail.invalid", "no-such-name", unknown},
 	}
