@@ -159,32 +159,6 @@ func scanEntry(rows *sql.Rows) (audit.Entry, error) {
 	return e, nil
 }
 
-// Knows reports whether the audit log has an entry ca.created or ca.imported whose detail
-// "issuing" is this fingerprint. No CA has an empty fingerprint.
-func (db AuditLog) Knows(ctx context.Context, fingerprint string) (bool, error) {
-	if fingerprint == "" {
-		return false, nil
-	}
-	known := false
-	// Such entries are few, but finding them reads all others.
-	err := db.AllWithin(ctx, workWithin, "SELECT detail FROM ledger WHERE action IN ($1, $2)",
-		[]any{string(audit.CACreated), string(audit.CAImported)},
-		func(rows *sql.Rows) error {
-			var text string
-			if err := rows.Scan(&text); err != nil {
-				return err
-			}
-			var detail map[string]string
-			err := json.Unmarshal([]byte(text), &detail)
-			known = known || detail["issuing"] == fingerprint
-			return err
-		})
-	if err != nil {
-		return false, fmt.Errorf("looking for CA %s in the audit log: %w", fingerprint, err)
-	}
-	return known, nil
-}
-
 // Head returns the end of the audit log, the zero Head when it is empty.
 func (db AuditLog) Head(ctx context.Context) (audit.Head, error) {
 	var head audit.Head

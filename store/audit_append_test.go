@@ -151,35 +151,3 @@ func TestActsFailWithTheLedger(t *testing.T) {
 		}
 	})
 }
-
-func TestKnows(t *testing.T) {
-	created := func(fingerprint string) audit.Entry {
-		return audit.Entry{At: testkit.Noon, Action: audit.CACreated, Actor: "system", Role: "system",
-			Detail: map[string]string{"root": "aa:aa", "issuing": fingerprint}}
-	}
-	other := fixture.NewEntry(testkit.Noon, audit.SignedIn, anna)
-	other.Detail = map[string]string{"issuing": "dd:dd"}
-	without := created("")
-	without.Detail = nil
-	cases := []struct {
-		name, fingerprint string
-		want              bool
-	}{
-		{"first", "bb:bb", true}, {"second", "cc:cc", true}, {"unknown", "ee:ee", false},
-		{"the root", "aa:aa", false}, {"of another action", "dd:dd", false}, {"a part", "bb", false}, {"empty", "", false},
-	}
-	onBoth(t, func(t *testing.T, db *database) {
-		ctx := t.Context()
-		testkit.Equal(t, "in an empty audit log", testkit.Must(db.Knows(ctx, "bb:bb"))(t), false)
-		imported := created("cc:cc")
-		imported.Action = audit.CAImported
-		for _, e := range []audit.Entry{without, created("bb:bb"), other, imported} {
-			if err := db.Note(ctx, e); err != nil {
-				t.Fatal(err)
-			}
-		}
-		for _, c := range cases {
-			testkit.Equal(t, c.name, testkit.Must(db.Knows(ctx, c.fingerprint))(t), c.want)
-		}
-	})
-}

@@ -2,8 +2,10 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"certportal/internal/test/daemon"
@@ -108,5 +110,36 @@ func TestF9_KilledAtEachStepOfAnActivation(t *testing.T) {
 	})
 	if len(outcomes) != 2 {
 		t.Errorf("killed %d times with one outcome: %v", killed, outcomes)
+	}
+}
+
+// TestF18_KilledAtEachStepOfTheFirstCA kills certportal ca init: one CA is recorded at most,
+// its files are whole, and a second command brings what the first did not.
+func TestF18_KilledAtEachStepOfTheFirstCA(t *testing.T) {
+	if dir, ok := daemon.KilledFolder(t); ok {
+		mustRun(t, "--data", dir, "ca", "init")
+		return
+	}
+	outcomes := map[bool]int{}
+	daemon.KillAtEachStep(t, killedCalls(t, "renameat", "linkat"), func(dir string) {
+		testkit.NoError(t, os.RemoveAll(dir))
+		testkit.NoError(t, os.Mkdir(dir, 0o700))
+	}, func(dir string, done bool) {
+		_, err := os.Stat(filepath.Join(dir, "ca", "issuing.crt"))
+		outcomes[err == nil]++
+		if err != nil {
+			mustRun(t, "--data", dir, "ca", "init")
+		} else {
+			mustRun(t, "--data", dir, "ca", "crl", "--publish")
+		}
+		testkit.Equal(t, "states", stateOf(t, dir), "issuing active; ")
+		log := mustRun(t, "--data", dir, "audit", "export")
+		testkit.Equal(t, "CAs on record", strings.Count(log, `"ca.created"`), 1)
+		if _, err := os.Stat(filepath.Join(dir, "ca.new")); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("ca.new is left: %v", err)
+		}
+	})
+	if len(outcomes) != 2 {
+		t.Errorf("one outcome: %v", outcomes)
 	}
 }

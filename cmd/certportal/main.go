@@ -17,6 +17,7 @@
 //
 //	portal.db          records (SQLite), unless a PostgreSQL is set
 //	ca/                root.crt, root.key, issuing.crt, issuing.key; keys encrypted
+//	ca.new/            a new CA until it is recorded
 //	ca-passphrase      passphrase of the CA's keys, when no other is set
 //	tls/               the portal's own TLS certificate from the embedded CA
 //	portal.lock        held by the portal that runs on the folder

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -113,6 +114,9 @@ func firstAdministrator(ctx context.Context, p *app.App, i *invocation) error {
 		Login: "admin", UPN: "admin@" + p.Settings.Directory.Domain, Name: "Administrator",
 		Roles: []portal.Role{portal.Admin}, Password: password,
 	}, byOperator())
+	if errors.Is(err, portal.ErrConflict) {
+		return nil // another portal, which starts now too, added it and shows its password
+	}
 	if err != nil {
 		return err
 	}

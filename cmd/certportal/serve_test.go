@@ -1,13 +1,16 @@
 package main
 
 import (
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"certportal/internal/portal"
+	"certportal/internal/test/testkit"
 )
 
 func TestFirstAdministratorIsPrintedOnce(t *testing.T) {
@@ -33,6 +36,25 @@ func TestFirstAdministratorIsPrintedOnce(t *testing.T) {
 	}
 }
 
+// Of first starts at the same time one adds the administrator and prints the password; the
+// others start too.
+func TestF18_FirstAdministratorOfStartsAtOnce(t *testing.T) {
+	p := testkit.Must(openApp(t, t.TempDir()))(t)
+	outputs, errs := make([]strings.Builder, 4), make([]error, 4)
+	var starting sync.WaitGroup
+	for n := range outputs {
+		i := &invocation{io: streams{out: &outputs[n], err: io.Discard}}
+		starting.Go(func() { errs[n] = firstAdministrator(t.Context(), p, i) })
+	}
+	starting.Wait()
+	testkit.NoError(t, errors.Join(errs...))
+	printed := 0
+	for n := range outputs {
+		printed += strings.Count(outputs[n].String(), "password ")
+	}
+	testkit.Equal(t, "passwords printed", printed, 1)
+}
+
 // A lost CA folder beside records that know a CA must not be filled with a new
 // CA: everything issued so far would fail.
 func TestLostCAFolderStopsTheStart(t *testing.T) {
@@ -47,7 +69,7 @@ func TestLostCAFolderStopsTheStart(t *testing.T) {
 	if err := os.Rename(filepath.Join(data, "ca"), filepath.Join(data, "lost")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := openApp(t, data); err == nil || !strings.Contains(err.Error(), "restore them from a backup") {
+	if _, err := openApp(t, data); err == nil || !strings.Contains(err.Error(), "or restore it from a backup") {
 		t.Errorf("start without the folder: %v", err)
 	}
 	if r := certportal(t, "", "--data", data, "ca", "init"); r.code != exitFailed || !strings.Contains(r.err, "nothing was created") {

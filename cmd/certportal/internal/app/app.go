@@ -146,6 +146,9 @@ func (p *App) listen(ctx context.Context, _ *config.Terminal) (err error) {
 }
 
 func (p *App) openCA(ctx context.Context, term *config.Terminal) (err error) {
+	if err := localca.Finish(ctx, p.Settings, p.DB); err != nil {
+		return err
+	}
 	p.CA, err = localca.Open(p.Settings, p.Public.HTTP, term)
 	switch {
 	case localca.NotCreated(err):

@@ -11,6 +11,7 @@ import (
 	"certportal/ca/fetch"
 	"certportal/cmd/certportal/internal/config"
 	"certportal/internal/audit"
+	"certportal/internal/portal"
 	"certportal/store"
 )
 
@@ -40,7 +41,7 @@ func CheckImport(ctx context.Context, s *config.Settings, db *store.DB, certFile
 	i.folder, err = ca.OpenFolder(i.dir)
 	switch {
 	case errors.Is(err, ca.ErrRequested):
-		i.folder, err = nil, refuseSecondCA(ctx, s, db)
+		i.folder, err = nil, refuseListedCA(ctx, s, db)
 	case NotCreated(err):
 		err = fmt.Errorf("there is no request in %s: make one with certportal ca csr", i.dir)
 	}
@@ -151,7 +152,11 @@ func (i *Import) Finish(ctx context.Context, s *config.Settings, db *store.DB, t
 		return "", err
 	}
 	debug.FreeOSMemory()
-	err = db.Note(ctx, audit.Entry{
+	record := db.Note
+	if i.First() {
+		record = db.RecordFirstCA
+	}
+	err = record(ctx, audit.Entry{
 		At: now, Action: audit.CAImported, Actor: "operator", Role: "operator", Object: i.Request.Name,
 		Detail: map[string]string{
 			"issuing": ca.Fingerprint(i.Certificate), "root": ca.Fingerprint(i.Chain[len(i.Chain)-1]),
@@ -159,6 +164,9 @@ func (i *Import) Finish(ctx context.Context, s *config.Settings, db *store.DB, t
 			"serial": fmt.Sprintf("%x", i.Certificate.SerialNumber), "key": keyHash(i.Request.Request),
 		},
 	})
+	if errors.Is(err, portal.ErrConflict) {
+		return "", otherCA(s)
+	}
 	if err != nil {
 		return "", fmt.Errorf("recording the import: %w", err)
 	}

@@ -14,15 +14,12 @@ import (
 	"net/url"
 	"runtime/debug"
 	"sync/atomic"
-	"time"
 
 	"certportal/ca"
 	"certportal/cmd/certportal/internal/config"
 	"certportal/cmd/certportal/internal/hsm"
-	"certportal/internal/audit"
 	"certportal/internal/portal"
 	"certportal/internal/succession"
-	"certportal/store"
 )
 
 // CA is the embedded CA of an installation. It is safe for concurrent use once it is open.
@@ -46,107 +43,6 @@ type CA struct {
 	keys issuers
 
 	present atomic.Pointer[ca.Folder]
-}
-
-// refuseSecondCA returns an error if the database already knows a CA: its folder was
-// lost or not copied to this replica, and a new CA would invalidate all certificates.
-func refuseSecondCA(ctx context.Context, s *config.Settings, db *store.DB) error {
-	_, known, err := db.Latest(ctx, IssuingName, false, 0)
-	if err != nil || !known {
-		return err
-	}
-	return fmt.Errorf("the records belong to a CA whose files are not in %s: restore them from a backup, "+
-		"or copy them from another replica; nothing was created", s.Path("ca"))
-}
-
-// ErrOtherRecords means that the database is not that of the CA.
-var ErrOtherRecords = errors.New("the records know nothing of this CA: the database setting names another one, or the database " +
-	"was lost; restore it from a backup; nothing was published and nothing was issued")
-
-// BelongsTo returns an error if the database does not know this CA. With such a
-// database, revoked certificates would become valid again.
-func (a *CA) BelongsTo(ctx context.Context, db *store.DB) error {
-	known, err := db.Knows(ctx, ca.Fingerprint(a.Folder.Issuing()))
-	if err != nil || known {
-		return err
-	}
-	return ErrOtherRecords
-}
-
-// Create makes root and issuing CA, their files and the audit entry. madePassphrase
-// reports whether a passphrase file was made.
-func Create(ctx context.Context, s *config.Settings, db *store.DB, base *url.URL, term *config.Terminal, now time.Time) (a *CA, madePassphrase bool, err error) {
-	if err := refuseSecondCA(ctx, s, db); err != nil {
-		return nil, false, err
-	}
-	passphrase, madePassphrase, err := newPassphrase(s, term)
-	if err != nil {
-		return nil, madePassphrase, err
-	}
-	a, err = create(ctx, s, db, base, passphrase, now)
-	return a, madePassphrase, err
-}
-
-// create records the new CA before its files exist.
-func create(ctx context.Context, s *config.Settings, db *store.DB, base *url.URL, passphrase []byte, now time.Time) (*CA, error) {
-	a := &CA{Passphrase: passphrase, dir: s.Path("ca"), base: base, ring: keyring{s, passphrase, Tokens(s)}}
-	if err := a.create(ctx, s, db, now); err != nil {
-		return nil, errors.Join(err, a.Close())
-	}
-	return a, nil
-}
-
-func (a *CA) create(ctx context.Context, s *config.Settings, db *store.DB, now time.Time) error {
-	if err := a.ring.checkSecret(a.dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	h, err := a.createHierarchy(s, now)
-	if err != nil {
-		return fmt.Errorf("creating CA: %w", err)
-	}
-	err = db.Note(ctx, audit.Entry{
-		At: now, Action: audit.CACreated, Actor: "system", Role: "system", Object: IssuingName,
-		Detail: map[string]string{
-			"root": ca.Fingerprint(h.Root), "issuing": ca.Fingerprint(h.Issuing),
-		},
-	})
-	if err != nil {
-		return discard(fmt.Errorf("recording the new CA: %w", err), h.RootKey, h.IssuingKey)
-	}
-	if a.Folder, err = ca.CreateFolder(a.dir, h, a.Passphrase); err != nil {
-		return err
-	}
-	secret, _, err := a.ring.secret(a.dir, a.Folder)
-	if err != nil {
-		return err
-	}
-	return a.use(secret, h.IssuingKey)
-}
-
-// createHierarchy makes root and issuing CA, their keys where the settings say.
-func (a *CA) createHierarchy(s *config.Settings, now time.Time) (*ca.Hierarchy, error) {
-	cfg := ca.HierarchyConfig{
-		Organization: s.Organization,
-		RootKind:     s.CA.RootKey, IssuingKind: s.CA.IssuingKey,
-		CRLURL: CRLURL(a.base, RootName), IssuerURL: CertificateURL(a.base, RootName),
-	}
-	if s.CA.PKCS11.IssuingToken != "" {
-		if err := a.ring.ensureSecret(a.dir); err != nil {
-			return nil, err
-		}
-	}
-	var err error
-	if cfg.RootKey, err = a.ring.inToken(RootName, s.CA.RootKey); err != nil {
-		return nil, err
-	}
-	if cfg.IssuingKey, err = a.ring.inToken(IssuingName, s.CA.IssuingKey); err != nil {
-		return nil, discard(err, cfg.RootKey)
-	}
-	h, err := ca.CreateHierarchy(cfg, now)
-	if err != nil {
-		return nil, discard(err, cfg.RootKey, cfg.IssuingKey)
-	}
-	return h, nil
 }
 
 // use takes the secret, and the first issuing key if it was opened.
