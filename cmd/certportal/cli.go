@@ -37,6 +37,9 @@ type commands struct {
 	Config   configCommands   `cmd:"" help:"Settings."`
 	Version  versionCommand   `cmd:"" help:"Print the version."`
 	Help     helpCommand      `cmd:"" help:"Explain a command."`
+
+	Manual     manualCommand     `cmd:"" help:"Print the manual page, for man."`
+	Completion completionCommand `cmd:"" help:"Print the script with which a shell completes commands."`
 }
 
 // invocation is what every command gets besides its own flags.
