@@ -25,6 +25,7 @@ func TestUpstreamDiscoverCommand(t *testing.T) {
 		{"CN=Corp Issuing CA,CN=Enrollment Services", "pKIEnrollmentService", map[string][]string{
 			"dNSHostName": {"ca01.corp.example"}, "cACertificate": {string(h.Issuing.Raw)}, "certificateTemplates": {"PortalOpen", "PortalGood", "PortalGone"},
 			"msPKI-Enrollment-Servers": {
+				"1\n1\n0\nhttps://ces.corp.example/Corp%20Issuing%20CA_CES_Anonymous/service.svc/CES\n0",
 				"1\n2\n0\nhttps://ces.corp.example/Corp%20Issuing%20CA_CES_Kerberos/service.svc/CES\n0",
 				"2\n8\n0\nhttps://ces.corp.example/Corp%20Issuing%20CA_CES_Certificate/service.svc/CES\n0",
 			},
@@ -52,7 +53,7 @@ directory:
 `, data, dc.URL(), dc.CAFile, samba.Reader, write("password", samba.ReaderPassword), samba.Domain)
 	out := mustRun(t, "--config", write("settings.yaml", base), "upstream", "discover")
 	for _, want := range []string{
-		`# ca01.corp.example\Corp Issuing CA`, "CES_Kerberos/service.svc/CES (Kerberos): the portal cannot sign in this way", "CES_Certificate/service.svc/CES (Certificate)",
+		`# ca01.corp.example\Corp Issuing CA`, "CES_Anonymous/service.svc/CES (Anonymous): the portal cannot sign in this way", "CES_Certificate/service.svc/CES (Certificate)",
 		"template PortalOpen", "CRITICAL: The template takes the names from the request (ESC1)", "template PortalGone: its entry cannot be read",
 		"template: 'PortalGood'", "kind: adcs", "#   issuer: 'corp-issuing-ca'",
 	} {

@@ -22,7 +22,7 @@ import (
 // takes is this machine's.
 func TestSamba500SignIns(t *testing.T) {
 	const people, visits, together = 50, 10, 20
-	fx := newFixture(t, func(c *directory.LDAPConfig) { c.Timeout = 30 * time.Second })
+	fx := newFixture(t, func(c *directory.LDAPConfig) { c.Timeout = 2 * time.Minute })
 	var entries []samba.Entry
 	for i := range people {
 		entries = append(entries, fx.dc.AddUser(t, samba.User{Login: fmt.Sprintf("user%02d", i)}))

@@ -2,8 +2,9 @@
 // Certificate Enrollment Web Service, CES (MS-WSTEP), on behalf of the person: an enrolment
 // agent signs, and the CA takes UPN, SID and e-mail address from the directory.
 //
-// The service is asked by SOAP 1.2 over HTTPS, with a TLS client certificate or with a user
-// name and password (WS-Security UsernameToken). Kerberos is not built.
+// The service is asked by SOAP 1.2 over HTTPS, with a TLS client certificate, with a user
+// name and password (WS-Security UsernameToken), or by Kerberos bound to the server's
+// certificate (package kerberos).
 //
 // Answers are classified by structure and HRESULT ([Explanations]), never by text, which is
 // in the language of the server. The protocol cannot revoke. A repeated request is a second
@@ -26,7 +27,7 @@ import (
 type Config struct {
 	// Wire has the address of the service, such as
 	// https://ces.corp.example/Example-CA_CES_Certificate/service.svc/CES. Its Certificate is
-	// that of the portal's account: exactly one of Certificate and Username is set.
+	// that of the portal's account: exactly one of Certificate, Kerberos and Username is set.
 	Wire wire.Config
 
 	// Further are addresses of other web services of the same CA. A request for a certificate
@@ -60,8 +61,8 @@ var _ upstream.CA = (*Client)(nil)
 
 // New checks the configuration. It sends nothing.
 func New(c Config) (*Client, error) {
-	if (c.Wire.Certificate == nil) == (c.Username == "") {
-		return nil, errors.New("checking access to the enrolment web service: want either a client certificate or a user name")
+	if !OneAccount(c.Wire, c.Username) {
+		return nil, errors.New("checking access to the enrolment web service: want one of client certificate, Kerberos and user name")
 	}
 	if (c.Username == "") != (c.Password == nil) {
 		return nil, errors.New("checking access to the enrolment web service: want user name and password together")
@@ -77,6 +78,17 @@ func New(c Config) (*Client, error) {
 		return nil, fmt.Errorf("checking access to the enrolment web service: %w", err)
 	}
 	return &Client{config: c, addresses: list}, nil
+}
+
+// OneAccount reports whether the portal signs in to a web service in one way.
+func OneAccount(w wire.Config, username string) bool {
+	ways := 0
+	for _, set := range []bool{w.Certificate != nil, w.Kerberos != nil, username != ""} {
+		if set {
+			ways++
+		}
+	}
+	return ways == 1
 }
 
 // Submit implements [upstream.CA]. With an agent the request is for Request.Login.

@@ -3,9 +3,9 @@
 // enrolment web service. That one is better where a company has both: these pages are made
 // for people, in the language of the server, and cannot list or revoke.
 //
-// The pages are asked over HTTPS, with a TLS client certificate, by NTLM bound to the server's
-// certificate (package ntlm), or with a user name and password (Basic, RFC 7617). Kerberos is
-// not built.
+// The pages are asked over HTTPS, with a TLS client certificate, by Kerberos or NTLM bound to
+// the server's certificate (packages kerberos and ntlm), or with a user name and password
+// (Basic, RFC 7617).
 //
 // Pages are classified by links, element ids and HRESULTs. Text is a last resort, for the
 // number of a request that waits.
@@ -30,8 +30,8 @@ import (
 // Config says how the pages are reached and as which account.
 type Config struct {
 	// Wire has the address of the folder of the pages, such as https://ca.corp.example/certsrv.
-	// Its Certificate is that of the portal's account: exactly one of Certificate and Username
-	// is set. New sets its NTLM.
+	// Its Certificate is that of the portal's account: exactly one of Certificate, Kerberos and
+	// Username is set. New sets its NTLM.
 	Wire wire.Config
 
 	// Username is the account as DOMAIN\name.
@@ -66,8 +66,8 @@ const fetchSoon = 10 * time.Second
 
 // New checks the configuration. It sends nothing.
 func New(c Config) (*Client, error) {
-	if (c.Wire.Certificate == nil) == (c.Username == "") {
-		return nil, errors.New("checking access to the web enrolment pages: want either a client certificate or a user name")
+	if !adcs.OneAccount(c.Wire, c.Username) {
+		return nil, errors.New("checking access to the web enrolment pages: want one of client certificate, Kerberos and user name")
 	}
 	if (c.Username == "") != (c.Password == nil) || strings.Contains(c.Username, ":") {
 		return nil, errors.New("checking access to the web enrolment pages: want a user name without colon, and a password")

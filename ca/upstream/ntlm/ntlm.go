@@ -123,7 +123,7 @@ func parseAVs(b []byte) ([]av, error) {
 // Binding says to which server the message is bound.
 type Binding struct {
 	Service string // such as HTTP/ca.corp.example
-	Channel []byte // of [ServerEndPoint]
+	Channel []byte // the MD5 of the TLS connection's channel bindings (section 2.2.2.1)
 }
 
 // Authenticate makes the last message, with the integrity code over all three.

@@ -36,10 +36,3 @@ func TestVectorsOfMSNLMP(t *testing.T) {
 	sameBytes(t, "NTProofStr", response[:16], "68cd0ab851e51c96aabc927bebef6a1c")
 	sameBytes(t, "session base key", session, "8de40ccadbc14a82f15cb0ad0de95ca3")
 }
-
-// The value is that of Windows for a certificate with this SHA-256, as the tests of other
-// clients give it.
-func TestChannelBinding(t *testing.T) {
-	hash := unhex(t, "e3ca49271e5089cc48ce82109f1324f41dbeddc29a777410c738f7868c4ff405")
-	sameBytes(t, "channel binding", channel(hash), "6ea19df066da4622051f9c4f92c6df74")
-}

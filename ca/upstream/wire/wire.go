@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"certportal/ca/upstream"
+	"certportal/ca/upstream/kerberos"
 	"certportal/ca/upstream/ntlm"
 )
 
@@ -53,15 +54,20 @@ type Config struct {
 	// server's certificate. It is read again for each call. Optional.
 	NTLM func() (ntlm.Account, error)
 
+	// Kerberos signs in each connection by SPNEGO, bound to the server's certificate.
+	// Optional; not with NTLM.
+	Kerberos *kerberos.Account
+
 	Timeout time.Duration // Optional: of one call; default 60 s
 }
 
 // Client talks to one CA. It is safe for concurrent use.
 type Client struct {
-	base    *url.URL
-	http    *http.Client
-	ntlm    func() (ntlm.Account, error)
-	timeout time.Duration
+	base     *url.URL
+	http     *http.Client
+	ntlm     func() (ntlm.Account, error)
+	kerberos *kerberos.Account
+	timeout  time.Duration
 }
 
 // New checks the configuration. It sends nothing.
@@ -85,7 +91,7 @@ func New(c Config) (*Client, error) {
 	if c.Certificate != nil {
 		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return c.Certificate() }
 	}
-	return &Client{base: base, ntlm: c.NTLM, timeout: cmp.Or(c.Timeout, defaultTimeout), http: &http.Client{
+	return &Client{base: base, ntlm: c.NTLM, kerberos: c.Kerberos, timeout: cmp.Or(c.Timeout, defaultTimeout), http: &http.Client{
 		Transport: &http.Transport{
 			TLSClientConfig: config,
 			WriteBufferSize: 64 << 10,
@@ -134,10 +140,10 @@ func (c *Client) Do(ctx context.Context, call Call) (Reply, error) {
 	defer cancel()
 	var reply Reply
 	var err error
-	if c.ntlm == nil {
-		reply, err = c.exchange(ctx, c.http, call)
+	if way := c.signIn(); way != nil {
+		reply, err = c.signedExchange(ctx, way, call)
 	} else {
-		reply, err = c.signedExchange(ctx, call)
+		reply, err = c.exchange(ctx, c.http, call)
 	}
 	if err != nil {
 		return Reply{}, fmt.Errorf("asking %s: %w", c.base.Host, err)

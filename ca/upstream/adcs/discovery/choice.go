@@ -88,12 +88,8 @@ func (c Choice) Settings() string {
 	}
 	line("    ", "chain", "/etc/certportal/"+name+"-chain.pem", "root and issuing CA")
 	line("    ", "server_ca_file", "/etc/certportal/"+name+"-root.pem", "root of the server's TLS certificate; leave it out for a public one")
-	if e.Authentication == ClientCertificate {
-		line("    ", "certificate", "/etc/certportal/svc-portal.pem", "of the portal's account")
-		line("    ", "key", "/etc/certportal/svc-portal.key", "")
-	} else {
-		line("    ", "user", quoted(cmp.Or(c.Domain, "CORP")+`\svc-portal`), "the portal's account")
-		line("    ", "password_file", "/etc/certportal/svc-portal.password", "")
+	for _, setting := range c.account(e.Authentication) {
+		line("    ", setting[0], setting[1], setting[2])
 	}
 	comment := "make it: no template of this CA is good for the portal"
 	if best, ok := c.Best(); ok {
@@ -110,6 +106,23 @@ func (c Choice) Settings() string {
 	b.WriteString("# certificates:\n")
 	line("#   ", "issuer", quoted(name), "last, when it passed: certportal upstream test "+name+" --person UPN")
 	return b.String()
+}
+
+// account gives the settings by which the portal signs in, each with its comment.
+func (c Choice) account(a Authentication) [][3]string {
+	switch a {
+	case ClientCertificate:
+		return [][3]string{{"certificate", "/etc/certportal/svc-portal.pem", "of the portal's account"}, {"key", "/etc/certportal/svc-portal.key"}}
+	case Kerberos:
+		_, realm, _ := strings.Cut(strings.ToUpper(c.Host), ".")
+		return [][3]string{
+			{"user", quoted("svc-portal@" + cmp.Or(realm, "CORP.EXAMPLE")), "the portal's account, and its domain in capitals"},
+			{"keytab_file", "/etc/certportal/svc-portal.keytab"},
+		}
+	}
+	return [][3]string{
+		{"user", quoted(cmp.Or(c.Domain, "CORP") + `\svc-portal`), "the portal's account"}, {"password_file", "/etc/certportal/svc-portal.password"},
+	}
 }
 
 // others are further addresses where clients sign in alike, quoted, in their order.

@@ -85,6 +85,18 @@ func TestChoices(t *testing.T) {
 	}
 }
 
+// Where clients sign in by Kerberos only, the settings are for that.
+func TestSettingsForKerberos(t *testing.T) {
+	var f discovery.Forest
+	f.AddService(service("CA", nil, "1\n2\n0\nhttps://h/kerberos\n0", "2\n1\n0\nhttps://h/anonymous\n0"))
+	settings := f.Choices(needs())[0].Settings()
+	for _, want := range []string{"url: 'https://h/kerberos'   # signs in with: Kerberos", "user: 'svc-portal@CORP.EXAMPLE'", "keytab_file: /etc/certportal/svc-portal.keytab"} {
+		if !strings.Contains(settings, want) {
+			t.Errorf("no %q:\n%s", want, settings)
+		}
+	}
+}
+
 // A name that is a word of YAML stays a name.
 func TestSettingsOfACACalledAsAWordOfYAML(t *testing.T) {
 	for _, word := range []string{"null", "true", "no", "On", "YES", "y"} {

@@ -70,7 +70,7 @@ func (s Service) Issues(template string) bool {
 }
 
 // Usable gives the addresses that the portal can use, the best first: client certificates,
-// then passwords, then by the priority of the administrator.
+// then passwords, then Kerberos, and among those by the priority of the administrator.
 func (s Service) Usable() []Endpoint {
 	var usable []Endpoint
 	for _, e := range s.Endpoints {
@@ -176,7 +176,7 @@ type Endpoint struct {
 
 // Usable reports whether the portal can get new certificates there.
 func (e Endpoint) Usable() bool {
-	return !e.RenewalOnly && (e.Authentication == ClientCertificate || e.Authentication == UsernamePassword)
+	return !e.RenewalOnly && slices.Contains([]Authentication{ClientCertificate, UsernamePassword, Kerberos}, e.Authentication)
 }
 
 // ParseEndpoint reads a value of msPKI-Enrollment-Servers (MS-ADA2): priority,

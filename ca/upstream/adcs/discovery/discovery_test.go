@@ -139,7 +139,7 @@ func TestService(t *testing.T) {
 	for _, e := range s.Usable() {
 		usable = append(usable, e.Authentication.String()+" "+e.URL[8:10])
 	}
-	testkit.Equal(t, "usable", strings.Join(usable, ", "), "Certificate h/, UsernamePassword h2, UsernamePassword h/")
+	testkit.Equal(t, "usable", strings.Join(usable, ", "), "Certificate h/, UsernamePassword h2, UsernamePassword h/, Kerberos h/")
 	if _, err := discovery.ParseService(discovery.Attributes{"cn": {[]byte("CA")}}); err == nil {
 		t.Error("CA without host is read")
 	}

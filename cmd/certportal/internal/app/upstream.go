@@ -53,6 +53,9 @@ func openUpstream(s config.UpstreamSettings, keys upstreamKeys, now func() time.
 	if u.Policies, err = s.ParsePolicies(); err != nil {
 		return nil, err
 	}
+	if reach.Kerberos, err = s.Kerberos(); err != nil {
+		return nil, err
+	}
 	u.CA, err = upstreamClient(s, reach, keys, now)
 	return u, err
 }
@@ -60,6 +63,10 @@ func openUpstream(s config.UpstreamSettings, keys upstreamKeys, now func() time.
 // upstreamClient makes the client for the protocol of a CA.
 func upstreamClient(s config.UpstreamSettings, reach wire.Config, keys upstreamKeys, now func() time.Time) (upstream.CA, error) {
 	password := config.SecretOf(s.PasswordFile)
+	user := s.User
+	if reach.Kerberos != nil {
+		user = "" // it is that of the keytab
+	}
 	switch s.Kind {
 	case config.UpstreamStepCA:
 		return made(step.New(step.Config{
@@ -82,11 +89,11 @@ func upstreamClient(s config.UpstreamSettings, reach wire.Config, keys upstreamK
 		}))
 	case config.UpstreamADCS:
 		return made(adcs.New(adcs.Config{
-			Wire: reach, Further: s.FurtherURLs, Username: s.User, Password: password, Template: s.Template, Agent: keys.agent, Now: now,
+			Wire: reach, Further: s.FurtherURLs, Username: user, Password: password, Template: s.Template, Agent: keys.agent, Now: now,
 		}))
 	case config.UpstreamCertsrv:
 		return made(certsrv.New(certsrv.Config{
-			Wire: reach, Username: s.User, Password: password, NTLM: s.NTLM, Template: s.Template, Agent: keys.agent, Now: now,
+			Wire: reach, Username: user, Password: password, NTLM: s.NTLM, Template: s.Template, Agent: keys.agent, Now: now,
 		}))
 	}
 	return nil, fmt.Errorf("there is no kind %q", s.Kind)

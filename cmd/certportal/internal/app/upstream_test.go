@@ -15,8 +15,11 @@ import (
 	"certportal/cmd/certportal/internal/localca"
 	"certportal/internal/enroll"
 	"certportal/internal/portal"
+	"certportal/internal/test/samba"
 	"certportal/internal/test/standin"
+	pages "certportal/internal/test/standin/certsrv"
 	"certportal/internal/test/standin/ces"
+	"certportal/internal/test/standin/negotiate"
 	"certportal/internal/test/standin/step"
 	"certportal/internal/test/testkit"
 	"certportal/internal/test/testkit/fixture"
@@ -162,6 +165,36 @@ func TestUpstreamThroughADCS(t *testing.T) {
 	if refusal, ok := errors.AsType[*portal.Refusal](err); !ok || refusal.Reason != portal.IssuerDenied {
 		t.Errorf("denied: %v", err)
 	}
+}
+
+// Through the web enrolment pages by Kerberos, with tickets of Samba: the settings' keytab is
+// read as it is, though it ends in what looks like a line.
+func TestUpstreamByKerberos(t *testing.T) {
+	dc := samba.Start(t)
+	dc.AddUser(t, samba.User{Login: "svc-portal"})
+	dc.AddUser(t, samba.User{Login: "svc-web", More: map[string][]string{"servicePrincipalName": {"HTTP/127.0.0.1"}}})
+	server := pages.Start(t)
+	account := "svc-portal@" + samba.Realm()
+	server.Kerberos = negotiate.Start(t, dc.Keytab(t, "HTTP/127.0.0.1"), account, server.TLS)
+	keytab := dc.Keytab(t, "svc-portal")
+	keys := testkit.Must(os.ReadFile(keytab))(t)
+	testkit.NoError(t, os.WriteFile(keytab, append(keys, 0xff, 0xff, 0xff, 0xff, '\n'), 0o600)) // a hole of one octet
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		testkit.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+		return path
+	}
+	s := &config.Settings{Upstreams: []config.UpstreamSettings{{
+		Name: "company", Kind: config.UpstreamCertsrv, URL: server.FolderURL(), Chain: write("chain.pem", certificatesPEM(server.Chain...)),
+		ServerCAFile: write("server.pem", certificatesPEM(server.TLS)), Template: "User", InFlight: 1,
+		User: account, KeytabFile: keytab, Krb5ConfigFile: write("krb5.conf", dc.KerberosConfig()),
+	}}}
+	_, all, err := OpenUpstreams(s, localca.Tokens(s), time.Now)
+	testkit.NoError(t, err)
+	_, err = all[0].CA.Probe(t.Context())
+	testkit.NoError(t, err)
+	testkit.NoError(t, server.Kerberos.Refused())
 }
 
 func keyPEM(t *testing.T, key any) string {

@@ -50,7 +50,7 @@ func (s *Settings) checkUpstreamPermissions() error {
 	for i, u := range s.Upstreams {
 		for _, f := range []struct{ key, file string }{
 			{"chain", u.Chain}, {"server_ca_file", u.ServerCAFile}, {"certificate", u.Certificate},
-			{"agent_certificate", u.AgentCertificate}, {"revoker_certificate", u.RevokerCertificate},
+			{"agent_certificate", u.AgentCertificate}, {"krb5_config_file", u.Krb5ConfigFile}, {"revoker_certificate", u.RevokerCertificate},
 		} {
 			errs = append(errs, named(fmt.Sprintf("upstreams[%d].%s", i, f.key), checkNamed(f.file, access{readers: true})))
 		}

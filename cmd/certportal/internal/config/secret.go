@@ -26,6 +26,19 @@ func (s *Settings) DefaultPassphraseFile() string { return s.Path("ca-passphrase
 // ReadSecret reads a file with one secret; a newline at its end is not part of
 // it. Others must not be able to read the file.
 func ReadSecret(file string) ([]byte, error) {
+	secret, err := readPrivate(file)
+	if err != nil {
+		return nil, err
+	}
+	secret = bytes.TrimRight(secret, "\r\n")
+	if len(secret) == 0 {
+		return nil, fmt.Errorf("secret %s is empty", file)
+	}
+	return secret, nil
+}
+
+// readPrivate reads a file as it is. Others must not be able to read it.
+func readPrivate(file string) ([]byte, error) {
 	f, err := os.Open(file)
 	if err != nil {
 		return nil, fmt.Errorf("reading secret: %w", err)
@@ -44,7 +57,6 @@ func ReadSecret(file string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading secret: %w", err)
 	}
-	secret = bytes.TrimRight(secret, "\r\n")
 	if len(secret) == 0 || len(secret) > maxSecret {
 		return nil, fmt.Errorf("secret %s has %d bytes: 1 to %d can be used", file, len(secret), maxSecret)
 	}

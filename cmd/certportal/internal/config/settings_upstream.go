@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"certportal/ca/upstream/kerberos"
 )
 
 // UpstreamSettings describe a CA that the portal does not run.
@@ -47,6 +49,12 @@ type UpstreamSettings struct {
 	// Account of the portal, where it has no TLS client certificate: of est, adcs and certsrv.
 	User         string `yaml:"user"`
 	PasswordFile string `yaml:"password_file"`
+
+	// Sign in to adcs or certsrv by Kerberos, bound to the TLS connection, with this keytab in
+	// the place of a password. user is then such as svc-portal@CORP.EXAMPLE. The second is a
+	// krb5.conf that names the KDCs. Default: those that DNS names.
+	KeytabFile     string `yaml:"keytab_file"`
+	Krb5ConfigFile string `yaml:"krb5_config_file"`
 
 	// Sign in to certsrv by NTLM, bound to the TLS connection, in the place of Basic.
 	NTLM bool `yaml:"ntlm"`
@@ -152,10 +160,10 @@ func upstreamFields(kind string) (must, may []string, ok bool) {
 	case UpstreamEJBCA:
 		return []string{"certificate", "key", "authority", "certificate_profile", "end_entity_profile", "secret_file"}, []string{"prefix", "key_passphrase_file"}, true
 	case UpstreamADCS:
-		return []string{"template"}, []string{"further_urls", "certificate", "key", "key_passphrase_file", "user", "password_file", "domain", "agent_certificate", "agent_key", "agent_key_passphrase_file",
+		return []string{"template"}, []string{"further_urls", "certificate", "key", "key_passphrase_file", "user", "password_file", "keytab_file", "krb5_config_file", "domain", "agent_certificate", "agent_key", "agent_key_passphrase_file",
 			"revoker_certificate"}, true
 	case UpstreamCertsrv:
-		return []string{"template"}, []string{"certificate", "key", "key_passphrase_file", "user", "password_file", "ntlm", "domain", "agent_certificate", "agent_key", "agent_key_passphrase_file",
+		return []string{"template"}, []string{"certificate", "key", "key_passphrase_file", "user", "password_file", "keytab_file", "krb5_config_file", "ntlm", "domain", "agent_certificate", "agent_key", "agent_key_passphrase_file",
 			"revoker_certificate"}, true
 	}
 	return nil, nil, false
@@ -262,9 +270,27 @@ func (u UpstreamSettings) checkPairs(at string) error {
 		if (u.AgentCertificate == "") != (u.Domain == "") {
 			errs = append(errs, fmt.Errorf("%s: an enrolment agent needs domain, the name before the backslash", at))
 		}
-		if (u.User == "") != (u.PasswordFile == "") {
-			errs = append(errs, fmt.Errorf("%s: user needs password_file", at))
-		}
+		errs = append(errs, u.checkAccount(at))
 	}
 	return errors.Join(errs...)
+}
+
+// checkAccount checks what belongs to the account by which the portal signs in.
+func (u UpstreamSettings) checkAccount(at string) error {
+	if u.KeytabFile == "" {
+		if u.Krb5ConfigFile != "" {
+			return fmt.Errorf("%s.krb5_config_file: is of no use without keytab_file", at)
+		}
+		if (u.User == "") != (u.PasswordFile == "") {
+			return fmt.Errorf("%s: user needs password_file, or keytab_file for Kerberos", at)
+		}
+		return nil
+	}
+	if u.PasswordFile != "" || u.NTLM {
+		return fmt.Errorf("%s.keytab_file: the portal signs in by Kerberos: remove password_file and ntlm", at)
+	}
+	if _, _, err := kerberos.Principal(u.User); err != nil {
+		return fmt.Errorf("%s.user: %w", at, err)
+	}
+	return nil
 }

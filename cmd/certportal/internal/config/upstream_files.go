@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"certportal/ca"
+	"certportal/ca/upstream/kerberos"
 )
 
 // checkUpstreamFiles reads the files of the CAs that the portal does not run.
@@ -38,6 +39,9 @@ func (s *Settings) checkUpstreamFiles() error {
 				errs = append(errs, fmt.Errorf("%s.%s: %w", at, key, err))
 			}
 		}
+		if err := u.checkKerberos(); err != nil {
+			errs = append(errs, fmt.Errorf("%s.%w", at, err))
+		}
 		for _, pair := range u.KeyPairs() {
 			if pair.InToken() {
 				continue // the check of the tokens looks for it
@@ -48,6 +52,38 @@ func (s *Settings) checkUpstreamFiles() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// checkKerberos reads the files of the account that signs in by Kerberos.
+func (u UpstreamSettings) checkKerberos() error {
+	if u.KeytabFile == "" {
+		return nil
+	}
+	text, err := readPrivate(u.KeytabFile)
+	if err == nil {
+		err = kerberos.CheckKeytab(text, u.User)
+	}
+	if err != nil {
+		return fmt.Errorf("keytab_file: %w", err)
+	}
+	if u.Krb5ConfigFile != "" {
+		if _, err := os.ReadFile(u.Krb5ConfigFile); err != nil {
+			return fmt.Errorf("krb5_config_file: %w", err)
+		}
+	}
+	return nil
+}
+
+// Kerberos makes the account that signs in by Kerberos, nil without. It asks no KDC.
+func (u UpstreamSettings) Kerberos() (*kerberos.Account, error) {
+	if u.KeytabFile == "" {
+		return nil, nil
+	}
+	c := kerberos.Config{Principal: u.User, Keytab: func() ([]byte, error) { return readPrivate(u.KeytabFile) }}
+	if u.Krb5ConfigFile != "" {
+		c.Realms = func() ([]byte, error) { return os.ReadFile(u.Krb5ConfigFile) }
+	}
+	return kerberos.New(c)
 }
 
 // ParsePolicies gives the policies that certificates of the CA may have.

@@ -15,6 +15,7 @@ import (
 
 	"certportal/internal/test/standin"
 	"certportal/internal/test/standin/adcs"
+	"certportal/internal/test/standin/negotiate"
 	"certportal/internal/test/standin/ntlm"
 )
 
@@ -27,6 +28,10 @@ type CA struct {
 	// Windows signs in by NTLM, with Extended Protection, when it is set before the first
 	// request; else the server takes TLS client certificates and passwords.
 	Windows *ntlm.Server
+
+	// Kerberos signs in by Kerberos in the place of all others, when it is set before the
+	// first request.
+	Kerberos *negotiate.Server
 }
 
 // Start starts a stand-in until the test ends.
@@ -56,7 +61,7 @@ func (c *CA) SignInByNTLM() {
 // known lets in the portal's account.
 func (c *CA) known(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if c.Windows != nil && !c.Windows.SignsIn(w, r) {
+		if c.Windows != nil && !c.Windows.SignsIn(w, r) || c.Kerberos != nil && !c.Kerberos.SignsIn(w, r) {
 			return
 		}
 		if r.Method == http.MethodPost {
@@ -66,7 +71,7 @@ func (c *CA) known(next http.Handler) http.Handler {
 			return
 		}
 		name, password, _ := r.BasicAuth()
-		signedIn := c.Windows != nil || len(r.TLS.PeerCertificates) > 0 || name == adcs.Username && password == adcs.Password
+		signedIn := c.Windows != nil || c.Kerberos != nil || len(r.TLS.PeerCertificates) > 0 || name == adcs.Username && password == adcs.Password
 		if !signedIn || c.Fault() == standin.Unauthorized {
 			w.Header().Set("WWW-Authenticate", "Negotiate")
 			http.Error(w, "<h1>401 - Unauthorized", http.StatusUnauthorized)

@@ -19,16 +19,21 @@ import (
 
 	"certportal/internal/test/standin"
 	"certportal/internal/test/standin/adcs"
+	"certportal/internal/test/standin/negotiate"
 )
 
 const (
 	certificatePath = "/Example-CA_CES_Certificate/service.svc/CES"
 	passwordPath    = "/Example-CA_CES_UsernamePassword/service.svc/CES"
+	kerberosPath    = "/Example-CA_CES_Kerberos/service.svc/CES"
 )
 
 // CA is the stand-in.
 type CA struct {
 	*adcs.CA
+
+	// Kerberos signs in at [CA.KerberosURL]. It is set before the first request there.
+	Kerberos *negotiate.Server
 
 	mu       sync.Mutex
 	bare     string // subcode of a fault without detail; empty: none
@@ -56,6 +61,7 @@ func start(t testing.TB, company *adcs.Company) *CA {
 		mux := http.NewServeMux()
 		mux.HandleFunc("POST "+certificatePath, c.byCertificate)
 		mux.HandleFunc("POST "+passwordPath, c.byPassword)
+		mux.HandleFunc("POST "+kerberosPath, c.byKerberos)
 		return mux
 	})
 	return c
@@ -66,6 +72,9 @@ func (c *CA) CertificateURL() string { return c.URL + certificatePath }
 
 // PasswordURL is the address for a user name and password.
 func (c *CA) PasswordURL() string { return c.URL + passwordPath }
+
+// KerberosURL is the address for Kerberos.
+func (c *CA) KerberosURL() string { return c.URL + kerberosPath }
 
 // SetFault makes the web server answer with a SOAP fault without detail, as its framework
 // does, with this subcode, such as a:InternalServiceFault. Empty ends that.
@@ -108,6 +117,12 @@ type message struct {
 
 func (c *CA) byCertificate(w http.ResponseWriter, r *http.Request) {
 	c.serve(w, r, certificatePath, func(message) bool { return len(r.TLS.PeerCertificates) > 0 })
+}
+
+func (c *CA) byKerberos(w http.ResponseWriter, r *http.Request) {
+	if c.Kerberos.SignsIn(w, r) {
+		c.serve(w, r, kerberosPath, func(message) bool { return true })
+	}
 }
 
 func (c *CA) byPassword(w http.ResponseWriter, r *http.Request) {

@@ -1,4 +1,4 @@
-package ntlm
+package wire
 
 import (
 	"crypto"
@@ -8,11 +8,11 @@ import (
 	"fmt"
 )
 
-// ServerEndPoint makes the channel binding of a TLS server by its certificate: the MD5 of
-// gss_channel_bindings_struct (MS-NLMP section 2.2.2.1, RFC 2744 section 3.11) with
+// serverEndPoint makes the channel binding of a TLS server by its certificate: the MD5 of
+// gss_channel_bindings_struct (MS-NLMP section 2.2.2.1, RFC 4121 section 4.1.1.2) with
 // tls-server-end-point (RFC 5929 section 4.1). Certificates whose signature has no hash of
 // its own, such as Ed25519, are refused: the RFC leaves their binding open.
-func ServerEndPoint(cert *x509.Certificate) ([]byte, error) {
+func serverEndPoint(cert *x509.Certificate) ([]byte, error) {
 	var hash crypto.Hash
 	switch cert.SignatureAlgorithm {
 	case x509.MD5WithRSA, x509.SHA1WithRSA, x509.ECDSAWithSHA1, x509.DSAWithSHA1,

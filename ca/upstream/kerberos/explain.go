@@ -1,0 +1,36 @@
+package kerberos
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+
+	"github.com/jcmturner/gokrb5/v8/iana/errorcode"
+)
+
+// remedies says what to do about an error of the KDC (RFC 4120 section 7.5.9).
+func remedies() map[int32]string {
+	return map[int32]string{
+		errorcode.KDC_ERR_C_PRINCIPAL_UNKNOWN: "the realm has no such account: look at user, which is the account's logon name and not an alias",
+		errorcode.KDC_ERR_S_PRINCIPAL_UNKNOWN: "no account has this service principal name: setspn -S adds it to the account of the web server",
+		errorcode.KDC_ERR_ETYPE_NOSUPP:        "the account has no AES key: let it use AES in Active Directory, and set its password anew",
+		errorcode.KDC_ERR_CLIENT_REVOKED:      "the account is disabled, locked or has run out",
+		errorcode.KDC_ERR_KEY_EXPIRED:         "the password of the account has run out: set it anew, and make a new keytab",
+		errorcode.KDC_ERR_PREAUTH_FAILED:      "the keytab has another key than the account: make a new one after each change of its password",
+		errorcode.KRB_AP_ERR_SKEW:             "the clocks of this machine and of the domain controller differ by more than five minutes",
+	}
+}
+
+// explain adds what to do. The library gives the number of an error in its text only.
+func explain(err error) error {
+	found := regexp.MustCompile(`KRB Error: \((\d+)\)`).FindStringSubmatch(err.Error())
+	if found == nil {
+		return err
+	}
+	code, atoi := strconv.ParseInt(found[1], 10, 32)
+	remedy, known := remedies()[int32(code)]
+	if atoi != nil || !known {
+		return err
+	}
+	return fmt.Errorf("%s (%w)", remedy, err)
+}
