@@ -35,6 +35,7 @@ type commands struct {
 	Upstream upstreamCommands `cmd:"" help:"CAs that the portal does not run."`
 	Exchange exchangeCommands `cmd:"" help:"Set up Exchange."`
 	Config   configCommands   `cmd:"" help:"Settings."`
+	Health   healthCommand    `cmd:"" help:"Ask the portal that runs here whether it is well; for containers."`
 	Version  versionCommand   `cmd:"" help:"Print the version."`
 	Help     helpCommand      `cmd:"" help:"Explain a command."`
 

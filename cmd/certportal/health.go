@@ -1,0 +1,49 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"time"
+)
+
+type healthCommand struct {
+	Ready bool `help:"Ask whether it takes requests, too: /readyz instead of /healthz."`
+}
+
+// Run asks the portal that runs on this machine. It is for health checks of containers,
+// which have no other program.
+func (h healthCommand) Run(i *invocation) error {
+	s, err := i.settings()
+	if err != nil {
+		return err
+	}
+	host, port, err := net.SplitHostPort(s.ListenOps)
+	if err != nil {
+		return errors.New("listen_ops is not set: the portal has no address to ask for its health")
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "localhost"
+	}
+	path := "/healthz"
+	if h.Ready {
+		path = "/readyz"
+	}
+	req, err := http.NewRequestWithContext(i.ctx, http.MethodGet, "http://"+net.JoinHostPort(host, port)+path, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := (&http.Client{Timeout: 5 * time.Second}).Do(req)
+	if err != nil {
+		return fmt.Errorf("asking the portal for its health: %w", err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(io.LimitReader(resp.Body, 4096))
+		return fmt.Errorf("the portal answers %s: %s", resp.Status, text)
+	}
+	_, err = fmt.Fprintln(i.io.out, "the portal is well")
+	return err
+}
