@@ -8,6 +8,7 @@ package durable
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -22,7 +23,7 @@ const prefix = ".certportal-"
 // Create writes a new file and returns once it is on disk. It never replaces a file: the
 // error then wraps fs.ErrExist.
 func Create(path string, content []byte, mode fs.FileMode) error {
-	temp, err := writeTemp(path, content, mode)
+	temp, err := writeTemp(path, mode, writer(content))
 	if err != nil {
 		return err
 	}
@@ -41,11 +42,33 @@ func Create(path string, content []byte, mode fs.FileMode) error {
 	return SyncFolder(filepath.Dir(path))
 }
 
+// CreateFrom is Create for a content that is too large for memory: write writes it piece by
+// piece. After an error of write, too, nothing is there under the name.
+func CreateFrom(path string, mode fs.FileMode, write func(io.Writer) error) error {
+	temp, err := writeTemp(path, mode, write)
+	if err != nil {
+		return err
+	}
+	defer os.Remove(temp)
+	err = os.Link(temp, path)
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		// No links here: of two that create the file at the same moment, both succeed.
+		if _, found := os.Lstat(path); found == nil {
+			return &fs.PathError{Op: "create", Path: path, Err: fs.ErrExist}
+		}
+		err = os.Rename(temp, path)
+	}
+	if err != nil {
+		return err
+	}
+	return SyncFolder(filepath.Dir(path))
+}
+
 // Replace writes a file in the place of the one that may be there, and returns once it is
 // on disk. After an error the old file is still there, unless the error is that of the
 // last flush.
 func Replace(path string, content []byte, mode fs.FileMode) error {
-	temp, err := writeTemp(path, content, mode)
+	temp, err := writeTemp(path, mode, writer(content))
 	if err != nil {
 		return err
 	}
@@ -55,13 +78,21 @@ func Replace(path string, content []byte, mode fs.FileMode) error {
 	return SyncFolder(filepath.Dir(path))
 }
 
+// writer writes a content that is in memory.
+func writer(content []byte) func(io.Writer) error {
+	return func(w io.Writer) error {
+		_, err := w.Write(content)
+		return err
+	}
+}
+
 // writeTemp writes the content into a temporary file beside path.
-func writeTemp(path string, content []byte, mode fs.FileMode) (name string, err error) {
+func writeTemp(path string, mode fs.FileMode, write func(io.Writer) error) (name string, err error) {
 	temp, err := os.CreateTemp(filepath.Dir(path), prefix+filepath.Base(path)+"-*")
 	if err != nil {
 		return "", err
 	}
-	if err := fill(temp, content, mode); err != nil {
+	if err := fill(temp, mode, write); err != nil {
 		return "", errors.Join(fmt.Errorf("writing %s: %w", path, err), os.Remove(temp.Name()))
 	}
 	return temp.Name(), nil
@@ -72,7 +103,7 @@ func createExclusive(path string, content []byte, mode fs.FileMode) error {
 	if err != nil {
 		return err
 	}
-	if err := fill(f, content, mode); err != nil {
+	if err := fill(f, mode, writer(content)); err != nil {
 		return errors.Join(fmt.Errorf("writing %s: %w", path, err), os.Remove(path))
 	}
 	return nil
@@ -80,10 +111,10 @@ func createExclusive(path string, content []byte, mode fs.FileMode) error {
 
 // fill writes, flushes and closes a file. It sets the mode before it writes, so that no
 // other user can have the file open when a key is written.
-func fill(f *os.File, content []byte, mode fs.FileMode) error {
+func fill(f *os.File, mode fs.FileMode, write func(io.Writer) error) error {
 	err := f.Chmod(mode)
 	if err == nil {
-		_, err = f.Write(content)
+		err = write(f)
 	}
 	if err == nil {
 		err = f.Sync()

@@ -2,6 +2,7 @@ package durable
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -19,6 +20,9 @@ func TestCreateReplacesNothing(t *testing.T) {
 	}{
 		{"linked", Create},
 		{"exclusive", createExclusive},
+		{"piece by piece", func(path string, content []byte, mode fs.FileMode) error {
+			return CreateFrom(path, mode, writer(content))
+		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -41,6 +45,23 @@ func TestCreateReplacesNothing(t *testing.T) {
 				t.Errorf("no folder: got %v, want %v", err, fs.ErrNotExist)
 			}
 		})
+	}
+}
+
+// What ends before it is whole leaves nothing behind.
+func TestCreateFromLeavesNoPart(t *testing.T) {
+	dir, broken := t.TempDir(), errors.New("broken")
+	err := CreateFrom(filepath.Join(dir, "file"), 0o600, func(w io.Writer) error {
+		if _, err := w.Write([]byte("part")); err != nil {
+			return err
+		}
+		return broken
+	})
+	if !errors.Is(err, broken) {
+		t.Errorf("got %v, want %v", err, broken)
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 0 {
+		t.Errorf("left over: %v, %v", entries, err)
 	}
 }
 
