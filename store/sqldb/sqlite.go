@@ -131,8 +131,7 @@ func openFile(ctx context.Context, path string, readOnly bool, busy time.Duratio
 			"secure_delete(1)",
 			"journal_size_limit(67108864)")
 	}
-	dsn := "file://" + (&url.URL{Path: filepath.ToSlash(path)}).EscapedPath() + "?" + settings.Encode()
-	db, err := sql.Open("sqlite", dsn)
+	db, err := sql.Open("sqlite", fileAddress(path, settings))
 	if err != nil {
 		return nil, err
 	}
@@ -143,6 +142,11 @@ func openFile(ctx context.Context, path string, readOnly bool, busy time.Duratio
 		return nil, err
 	}
 	return db, nil
+}
+
+// fileAddress is the address of a file for the driver.
+func fileAddress(path string, settings url.Values) string {
+	return "file://" + (&url.URL{Path: filepath.ToSlash(path)}).EscapedPath() + "?" + settings.Encode()
 }
 
 // checkJournal makes sure of the journal: where the file system cannot share

@@ -1,0 +1,49 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"certportal/internal/admin"
+	"certportal/internal/audit"
+	"certportal/store/sqldb"
+)
+
+// SchemaVersion is the version of the schema that this program makes.
+func SchemaVersion() (int64, error) {
+	schema, err := fs.Sub(migrationFiles, "migrations")
+	if err != nil {
+		return 0, err
+	}
+	return sqldb.SchemaVersion(schema)
+}
+
+// HeadOf is the end of the audit log in a snapshot.
+func HeadOf(ctx context.Context, s *sqldb.Snapshot) (audit.Head, error) {
+	var head audit.Head
+	var hash []byte
+	if err := s.One(ctx, "SELECT seq, hash FROM ledger_head WHERE id = 1", &head.Seq, &hash); err != nil {
+		return head, fmt.Errorf("reading head of audit log: %w", err)
+	}
+	if copy(head.Hash[:], hash) != len(head.Hash) {
+		return head, fmt.Errorf("reading head of audit log: its hash has %d bytes", len(hash))
+	}
+	return head, nil
+}
+
+// NewLoad begins to fill an empty PostgreSQL database from a snapshot of a version of the
+// schema.
+func NewLoad(ctx context.Context, url string, version int64) (*sqldb.Load, error) {
+	schema, err := fs.Sub(migrationFiles, "migrations")
+	if err != nil {
+		return nil, err
+	}
+	return sqldb.NewLoad(ctx, url, schema, version)
+}
+
+// HaltLoaded stops issuing in what was loaded, before any portal can see it.
+func HaltLoaded(ctx context.Context, l *sqldb.Load, now time.Time) error {
+	return l.Exec(ctx, "UPDATE halt SET reason = $1, actor = $2, since = $3 WHERE id = 1", admin.RestoredCopy, "system", now.UnixMilli())
+}
