@@ -30,6 +30,8 @@ type commands struct {
 	Revoke   revokeCommand    `cmd:"" help:"Revoke a certificate, a device, or everything of a person. For good."`
 	Halt     haltCommand      `cmd:"" help:"Stop issuing, on all replicas at once. Revoking and lists go on."`
 	Resume   resumeCommand    `cmd:"" help:"Let issuing go on."`
+	Backup   backupCommands   `cmd:"" help:"Back up the portal while it runs, and verify backups."`
+	Restore  restoreCommand   `cmd:"" help:"Restore a backup into an empty place."`
 	Seed     seedCommand      `cmd:"" help:"Fill an empty database with made-up people, to try it out at its full size."`
 	Doctor   doctorCommands   `cmd:"" help:"Find out what is wrong."`
 	Upstream upstreamCommands `cmd:"" help:"CAs that the portal does not run."`

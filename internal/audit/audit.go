@@ -99,6 +99,8 @@ const (
 	LogBroken             Action = "ledger.broken" // the chain does not verify
 	MailFailed            Action = "mail.failed"   // a message was given up
 	MailResent            Action = "mail.resent"   // staff sent it again
+	BackupMade            Action = "backup.made"   // or begun
+	BackupRestored        Action = "backup.restored"
 )
 
 // Entry is one entry of the audit log. [Head.Append] fills Seq, Prev and Hash.

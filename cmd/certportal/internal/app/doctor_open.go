@@ -94,7 +94,7 @@ func openParts(ctx context.Context, s *config.Settings, public config.Addresses,
 	defer cancel()
 	dbCtx, cancelDB := context.WithTimeout(ctx, databaseLimit)
 	defer cancelDB()
-	db := within(dbCtx, func(ctx context.Context) (*store.DB, error) { return openAsIs(ctx, s, log) })
+	db := within(dbCtx, func(ctx context.Context) (*store.DB, error) { return OpenAsIs(ctx, s, log) })
 	key := within(ctx, func(context.Context) (*localca.CA, error) {
 		return localca.Open(s, public.HTTP, &config.Terminal{In: strings.NewReader(""), Out: io.Discard})
 	})

@@ -26,24 +26,24 @@ func OpenStore(ctx context.Context, s *config.Settings, log *slog.Logger) (*stor
 	if err := os.MkdirAll(s.Data, 0o700); err != nil {
 		return nil, fmt.Errorf("making data folder: %w", err)
 	}
-	url, err := databaseURL(s)
+	url, err := DatabaseURL(s)
 	if err != nil {
 		return nil, err
 	}
 	return store.Open(ctx, store.Config{URL: url, Log: log, Node: s.Node})
 }
 
-// openAsIs opens the database of the settings and changes nothing.
-func openAsIs(ctx context.Context, s *config.Settings, log *slog.Logger) (*store.DB, error) {
-	url, err := databaseURL(s)
+// OpenAsIs opens the database of the settings and changes nothing.
+func OpenAsIs(ctx context.Context, s *config.Settings, log *slog.Logger) (*store.DB, error) {
+	url, err := DatabaseURL(s)
 	if err != nil {
 		return nil, err
 	}
 	return store.Open(ctx, store.Config{URL: url, Log: log, Node: s.Node, AsIs: true})
 }
 
-// databaseURL is the address of the database: of the settings, or the file in the data folder.
-func databaseURL(s *config.Settings) (string, error) {
+// DatabaseURL is the address of the database: of the settings, or the file in the data folder.
+func DatabaseURL(s *config.Settings) (string, error) {
 	url := s.Database
 	if s.DatabaseFile != "" {
 		secret, err := config.ReadSecret(s.DatabaseFile)

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"path/filepath"
+	"time"
+
+	"certportal/cmd/certportal/internal/app"
+	"certportal/cmd/certportal/internal/backup"
+)
+
+type restoreCommand struct {
+	From    string `required:"" placeholder:"FILE" help:"Backup to restore."`
+	Journal string `placeholder:"FILE" help:"The journal of revocations that outlived the database: what was revoked or issued since is revoked again."`
+	JSON    bool   `help:"Print the outcome as JSON."`
+
+	backupKey `embed:""`
+}
+
+// Run restores a backup into the empty data folder, or with PostgreSQL into the empty
+// database of the settings.
+func (c restoreCommand) Run(i *invocation) error {
+	s, err := i.settings()
+	if err != nil {
+		return err
+	}
+	key, err := c.key(i)
+	if err != nil {
+		return err
+	}
+	if s.Data, err = filepath.Abs(s.Data); err != nil {
+		return err
+	}
+	address, err := app.DatabaseURL(s)
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	o, err := backup.Restore(i.ctx, c.From, key, backup.Target{
+		Data: s.Data, Database: address, Journal: s.JournalFile(), Newer: c.Journal,
+		Now: time.Now, By: byOperator(), Log: i.quiet(),
+	})
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return json.NewEncoder(i.io.out).Encode(o)
+	}
+	if err := printBackup(i.io.out, "Restored "+c.From, o.Report); err != nil {
+		return err
+	}
+	return printOutcome(i.io.out, s.Data, o, time.Since(began))
+}
+
+// printOutcome says what is lost and what is to do.
+func printOutcome(w io.Writer, data string, o backup.Outcome, took time.Duration) error {
+	text := fmt.Sprintf("\nWhat happened after %s is lost", o.Made.Format(time.RFC3339))
+	switch {
+	case o.Given:
+		text += fmt.Sprintf(", as far as the journal of revocations does not have it.\n"+
+			"It has %d entries of the audit log that the backup lacks: %d certificates issued, whose holders are no longer on record,\n"+
+			"and %d revoked. %d were revoked now; their people ask for new ones.\n",
+			o.Since.Last-o.Number, o.Since.Issued, o.Since.Revoked, o.Recalled)
+	default:
+		text += ", and no newer journal of revocations was given:\n" +
+			"certificates REVOKED SINCE ARE GOOD AGAIN, unless a published list in revocation.folders names them.\n" +
+			"If the old journal exists, restore again with --journal before you start the portal.\n"
+	}
+	text += fmt.Sprintf("\nEveryone is signed out; codes and waiting files have ended. Issuing is stopped.\n"+
+		"1. Put the passphrase of the CA's keys where it was: ca.passphrase_file, or %s\n", filepath.Join(data, "ca-passphrase"))
+	if o.Settings != "" {
+		text += fmt.Sprintf("2. The settings of then are in %s: put them where certportal reads them.\n", o.Settings)
+	} else {
+		text += "2. The backup has no settings file: bring your own.\n"
+	}
+	text += "3. Start the portal and look at the built-in accounts: one that was removed or disabled since is back.\n" +
+		"4. Let issuing go on: at /admin/halt, or with certportal resume.\n"
+	_, err := fmt.Fprintf(w, "%s\nRestored in %v.\n", text, took.Round(time.Millisecond))
+	return err
+}
