@@ -102,6 +102,10 @@ type Denied struct {
 	// request would be refused too.
 	Credentials bool
 
+	// SignIn says that what the portal signs in with was refused, so that trying it again could
+	// lock the account. Credentials is true too.
+	SignIn bool
+
 	// Person says that the code is that of a person the portal must not request for.
 	// It is false where the protocol has no such code.
 	Person bool

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 
 	"certportal/ca/upstream"
@@ -78,4 +79,19 @@ func TestSettings(t *testing.T) {
 			t.Errorf("%s: settings are accepted", name)
 		}
 	}
+}
+
+// TestA17_WrongPasswordIsTriedOnce: a rush of people does not lock the portal's account.
+func TestA17_WrongPasswordIsTriedOnce(t *testing.T) {
+	server := ces.Start(t)
+	request, _ := standin.NewRequest(t)
+	c := byPassword(t, server)
+	c.Password = func() (string, error) { return "old", nil }
+	client := newClient(t, c)
+	var wait sync.WaitGroup
+	for range 10 {
+		wait.Go(func() { client.Submit(t.Context(), request) })
+	}
+	wait.Wait()
+	testkit.Equal(t, "messages with the wrong password", len(server.Bodies()), 1)
 }

@@ -55,6 +55,7 @@ type Config struct {
 type Client struct {
 	config    Config
 	addresses addresses
+	guard     *upstream.Guard // of Username
 }
 
 var _ upstream.CA = (*Client)(nil)
@@ -77,7 +78,7 @@ func New(c Config) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("checking access to the enrolment web service: %w", err)
 	}
-	return &Client{config: c, addresses: list}, nil
+	return &Client{config: c, addresses: list, guard: upstream.NewGuard(c.Now)}, nil
 }
 
 // OneAccount reports whether the portal signs in to a web service in one way.
@@ -164,15 +165,25 @@ func (c *Client) Probe(ctx context.Context) ([]*x509.Certificate, error) {
 // ask sends one message and reads the response.
 func (c *Client) ask(ctx context.Context, to addresses, body tokenRequest, again another) (response *tokenResponse, err error) {
 	err = to.try(ctx, c.config.Now, again, func(w *wire.Client) (err error) {
-		response, err = c.askOne(ctx, w, body)
-		return err
+		if c.config.Username == "" {
+			response, err = c.askOne(ctx, w, nil, body)
+			return err
+		}
+		password, err := c.config.Password()
+		if err != nil {
+			return fmt.Errorf("reading password: %w: %w", upstream.ErrUnsent, err)
+		}
+		return c.guard.Try(ctx, password, func() (err error) {
+			response, err = c.askOne(ctx, w, &login{c.config.Username, password}, body)
+			return err
+		})
 	})
 	return response, err
 }
 
 // askOne sends one message to one address. Faults and refusals are errors.
-func (c *Client) askOne(ctx context.Context, w *wire.Client, body tokenRequest) (*tokenResponse, error) {
-	message, err := c.message(w, body)
+func (c *Client) askOne(ctx context.Context, w *wire.Client, who *login, body tokenRequest) (*tokenResponse, error) {
+	message, err := envelope(w.Base().String(), who, body, c.config.Now())
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", upstream.ErrUnsent, err)
 	}
@@ -197,16 +208,4 @@ func (c *Client) askOne(ctx context.Context, w *wire.Client, body tokenRequest) 
 		return nil, fmt.Errorf("response with status %d", got.Status)
 	}
 	return response, nil
-}
-
-func (c *Client) message(w *wire.Client, body tokenRequest) ([]byte, error) {
-	var who *login
-	if c.config.Username != "" {
-		password, err := c.config.Password()
-		if err != nil {
-			return nil, fmt.Errorf("reading password: %w", err)
-		}
-		who = &login{c.config.Username, password}
-	}
-	return envelope(w.Base().String(), who, body, c.config.Now())
 }

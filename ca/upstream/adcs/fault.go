@@ -3,6 +3,7 @@ package adcs
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"certportal/ca/upstream"
@@ -46,7 +47,8 @@ func (f *fault) err() error {
 	}
 	refused, portal := beforeDispatch(name)
 	if len(f.Details) == 0 && refused {
-		return &upstream.Denied{Code: name, Text: f.text(), Credentials: portal}
+		signIn := slices.Contains([]string{"FailedAuthentication", "InvalidSecurity", "InvalidSecurityToken"}, name)
+		return &upstream.Denied{Code: name, Text: f.text(), Credentials: portal, SignIn: signIn}
 	}
 	return &faultError{code: wire.Text(name), text: f.text()}
 }

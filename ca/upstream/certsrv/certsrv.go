@@ -57,6 +57,7 @@ type Config struct {
 type Client struct {
 	config Config
 	wire   *wire.Client
+	guard  *upstream.Guard // of Username
 }
 
 var _ upstream.CA = (*Client)(nil)
@@ -90,7 +91,7 @@ func New(c Config) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("checking access to the web enrolment pages: %w", err)
 	}
-	return &Client{config: c, wire: w}, nil
+	return &Client{config: c, wire: w, guard: upstream.NewGuard(c.Now)}, nil
 }
 
 // account gives the account for NTLM. A UPN has no domain of its own there.
@@ -161,17 +162,29 @@ func (c *Client) Revoke(context.Context, upstream.Revocation) error {
 }
 
 // ask sends one request and reads an answer with status 200.
-func (c *Client) ask(ctx context.Context, method, path, form string) (wire.Reply, error) {
+func (c *Client) ask(ctx context.Context, method, path, form string) (got wire.Reply, err error) {
+	if c.config.Username == "" {
+		return c.askAs(ctx, "", method, path, form)
+	}
+	password, err := c.config.Password()
+	if err != nil {
+		return wire.Reply{}, fmt.Errorf("reading password: %w: %w", upstream.ErrUnsent, err)
+	}
+	err = c.guard.Try(ctx, password, func() (err error) {
+		got, err = c.askAs(ctx, password, method, path, form)
+		return err
+	})
+	return got, err
+}
+
+// askAs sends the password by Basic, unless NTLM signs in.
+func (c *Client) askAs(ctx context.Context, password, method, path, form string) (wire.Reply, error) {
 	// The pages send certificates with the wrong type to programs that are no browser.
 	header := http.Header{"User-Agent": {"Mozilla/5.0 (Windows NT 10.0; Win64; x64) certportal"}}
 	if form != "" {
 		header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
 	if c.config.Username != "" && !c.config.NTLM {
-		password, err := c.config.Password()
-		if err != nil {
-			return wire.Reply{}, fmt.Errorf("reading password: %w: %w", upstream.ErrUnsent, err)
-		}
 		header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(c.config.Username+":"+password)))
 	}
 	got, err := c.wire.Do(ctx, wire.Call{Method: method, Path: path, Header: header, Body: []byte(form)})

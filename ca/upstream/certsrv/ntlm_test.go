@@ -3,6 +3,7 @@ package certsrv_test
 import (
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -66,4 +67,19 @@ func TestNTLMIsNotAskedFor(t *testing.T) {
 		t.Errorf("server without sign-in: %v, want that nothing was sent", err)
 	}
 	testkit.Equal(t, "certificates", len(server.Issued()), 0)
+}
+
+// TestA17_WrongPasswordIsTriedOnce: a rush of people does not lock the portal's account.
+func TestA17_WrongPasswordIsTriedOnce(t *testing.T) {
+	server := pages.Start(t)
+	request, _ := standin.NewRequest(t)
+	c := byPassword(t, server)
+	c.Password = func() (string, error) { return "old", nil }
+	client := newClient(t, c)
+	var wait sync.WaitGroup
+	for range 10 {
+		wait.Go(func() { client.Submit(t.Context(), request) })
+	}
+	wait.Wait()
+	testkit.Equal(t, "messages with the wrong password", server.Submits(), 1)
 }

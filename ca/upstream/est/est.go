@@ -49,6 +49,7 @@ type CA struct {
 	user     string
 	password func() (string, error)
 	now      func() time.Time
+	guard    *upstream.Guard // of user
 }
 
 var _ upstream.CA = (*CA)(nil)
@@ -73,7 +74,7 @@ func New(c Config) (*CA, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	return &CA{client: client, path: path, user: c.User, password: c.Password, now: c.Now}, nil
+	return &CA{client: client, path: path, user: c.User, password: c.Password, now: c.Now, guard: upstream.NewGuard(c.Now)}, nil
 }
 
 // idPrefix marks the form of the IDs of this package.
@@ -106,15 +107,27 @@ func (c *CA) enroll(ctx context.Context, der []byte) (upstream.Answer, error) {
 	if err != nil {
 		return upstream.Answer{}, fmt.Errorf("reading certificate request: %w: %w", upstream.ErrUnsent, err)
 	}
-	header, err := c.header()
+	password, header, err := c.header()
 	if err != nil {
 		return upstream.Answer{}, fmt.Errorf("%w: %w", upstream.ErrUnsent, err)
 	}
+	if c.user == "" {
+		return c.enrollAs(ctx, header, csr)
+	}
+	var answer upstream.Answer
+	err = c.guard.Try(ctx, password, func() (err error) {
+		answer, err = c.enrollAs(ctx, header, csr)
+		return err
+	})
+	return answer, err
+}
+
+func (c *CA) enrollAs(ctx context.Context, header http.Header, csr *x509.CertificateRequest) (upstream.Answer, error) {
 	header.Set("Content-Type", "application/pkcs10")
 	// RFC 8951 section 3.1 abolished the field, but servers of RFC 7030 need it.
 	header.Set("Content-Transfer-Encoding", "base64")
 	reply, err := c.client.Do(ctx, wire.Call{
-		Method: http.MethodPost, Path: c.path + "simpleenroll", Header: header, Body: []byte(base64.StdEncoding.EncodeToString(der)),
+		Method: http.MethodPost, Path: c.path + "simpleenroll", Header: header, Body: []byte(base64.StdEncoding.EncodeToString(csr.Raw)),
 	})
 	if err != nil {
 		return upstream.Answer{}, err
@@ -124,25 +137,24 @@ func (c *CA) enroll(ctx context.Context, der []byte) (upstream.Answer, error) {
 		return parseEnrolled(reply, csr.PublicKey)
 	case http.StatusAccepted:
 		return upstream.Answer{
-			ID: idPrefix + base64.RawURLEncoding.EncodeToString(der), RetryAfter: retryAfter(reply.Header.Get("Retry-After"), c.now()), Text: said(reply),
+			ID: idPrefix + base64.RawURLEncoding.EncodeToString(csr.Raw), RetryAfter: retryAfter(reply.Header.Get("Retry-After"), c.now()), Text: said(reply),
 		}, nil
 	}
 	return upstream.Answer{}, reply.Refusal(said(reply))
 }
 
-// header holds what all requests have.
-func (c *CA) header() (http.Header, error) {
-	header := http.Header{}
+// header holds what all requests have, with the password that is in it.
+func (c *CA) header() (password string, header http.Header, err error) {
+	header = http.Header{}
 	if c.user == "" {
-		return header, nil
+		return "", header, nil
 	}
-	password, err := c.password()
-	if err != nil {
-		return nil, fmt.Errorf("reading password: %w", err)
+	if password, err = c.password(); err != nil {
+		return "", nil, fmt.Errorf("reading password: %w", err)
 	}
 	credentials := base64.StdEncoding.EncodeToString([]byte(c.user + ":" + strings.TrimRight(password, "\r\n")))
 	header.Set("Authorization", "Basic "+credentials)
-	return header, nil
+	return password, header, nil
 }
 
 // said gives the text of an answer that is for people (RFC 7030 section 4.2.3).
@@ -223,7 +235,7 @@ func (*CA) Revoke(context.Context, upstream.Revocation) error {
 // Probe implements [upstream.CA]. It asks for the certificates of the CA, with the portal's
 // credentials: servers need not look at them there.
 func (c *CA) Probe(ctx context.Context) ([]*x509.Certificate, error) {
-	header, err := c.header()
+	_, header, err := c.header()
 	if err != nil {
 		return nil, err
 	}

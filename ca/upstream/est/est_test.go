@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -151,4 +152,17 @@ func TestPollThroughAProxyInMaintenance(t *testing.T) {
 			t.Errorf("status %d: %v, want that nothing is known %v", status, err, want)
 		}
 	}
+}
+
+// TestA17_WrongPasswordIsTriedOnce: a rush of people does not lock the portal's account.
+func TestA17_WrongPasswordIsTriedOnce(t *testing.T) {
+	s := standinest.Start(t)
+	c := client(t, s, time.Minute, func(c *est.Config) { c.Password = func() (string, error) { return "old", nil } })
+	request, _ := standin.NewRequest(t)
+	var wait sync.WaitGroup
+	for range 10 {
+		wait.Go(func() { c.Submit(t.Context(), request) })
+	}
+	wait.Wait()
+	testkit.Equal(t, "messages with the wrong password", s.Submits(), 1)
 }

@@ -1,6 +1,7 @@
 package kerberos
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -23,7 +24,11 @@ func (a *Account) ask(service string) (t ticket, err error) {
 			err = fmt.Errorf("asking for a ticket for %s: answer cannot be read: %v", service, r)
 		}
 	}()
-	keys, err := a.keys()
+	text, err := a.config.Keytab()
+	if err != nil {
+		return ticket{}, fmt.Errorf("reading keytab: %w", err)
+	}
+	keys, err := readKeys(text, a.name, a.realm)
 	if err != nil {
 		return ticket{}, err
 	}
@@ -38,9 +43,13 @@ func (a *Account) ask(service string) (t ticket, err error) {
 	if err != nil {
 		return ticket{}, fmt.Errorf("signing in to Kerberos as %s: %w", a.config.Principal, err)
 	}
-	granting, err := cl.ASExchange(a.realm, first, 0)
+	var granting messages.ASRep
+	err = a.guard.Try(context.Background(), string(text), func() (err error) { // no other waits: see asking
+		granting, err = cl.ASExchange(a.realm, first, 0)
+		return explain(err)
+	})
 	if err != nil {
-		return ticket{}, fmt.Errorf("signing in to Kerberos as %s: %w", a.config.Principal, explain(err))
+		return ticket{}, fmt.Errorf("signing in to Kerberos as %s: %w", a.config.Principal, err)
 	}
 	principal := types.NewPrincipalName(nametype.KRB_NT_SRV_INST, service)
 	_, got, err := cl.TGSREQGenerateAndExchange(principal, a.realm, granting.Ticket, granting.DecryptedEncPart.Key, false)
@@ -54,15 +63,6 @@ func (a *Account) ask(service string) (t ticket, err error) {
 func aes() []int32 {
 	return []int32{etypeID.AES256_CTS_HMAC_SHA1_96, etypeID.AES128_CTS_HMAC_SHA1_96,
 		etypeID.AES256_CTS_HMAC_SHA384_192, etypeID.AES128_CTS_HMAC_SHA256_128}
-}
-
-// keys reads the keytab. Only the account's AES keys are left in it.
-func (a *Account) keys() (*keytab.Keytab, error) {
-	text, err := a.config.Keytab()
-	if err != nil {
-		return nil, fmt.Errorf("reading keytab: %w", err)
-	}
-	return readKeys(text, a.name, a.realm)
 }
 
 // CheckKeytab reports why a keytab has no key that an account can use.
@@ -80,6 +80,7 @@ func CheckKeytab(text []byte, principal string) (err error) {
 	return err
 }
 
+// readKeys leaves only the account's AES keys in a keytab.
 func readKeys(text []byte, name, realm string) (*keytab.Keytab, error) {
 	all, own := keytab.New(), keytab.New()
 	if all.Unmarshal(text) != nil { // an error that holds the keys

@@ -1,29 +1,39 @@
 package kerberos
 
 import (
-	"fmt"
 	"regexp"
 	"strconv"
 
 	"github.com/jcmturner/gokrb5/v8/iana/errorcode"
+
+	"certportal/ca/upstream"
 )
 
-// remedies says what to do about an error of the KDC (RFC 4120 section 7.5.9).
-func remedies() map[int32]string {
-	return map[int32]string{
-		errorcode.KDC_ERR_C_PRINCIPAL_UNKNOWN: "the realm has no such account: look at user, which is the account's logon name and not an alias",
-		errorcode.KDC_ERR_S_PRINCIPAL_UNKNOWN: "no account has this service principal name: setspn -S adds it to the account of the web server",
-		errorcode.KDC_ERR_ETYPE_NOSUPP:        "the account has no AES key: let it use AES in Active Directory, and set its password anew",
-		errorcode.KDC_ERR_CLIENT_REVOKED:      "the account is disabled, locked or has run out",
-		errorcode.KDC_ERR_KEY_EXPIRED:         "the password of the account has run out: set it anew, and make a new keytab",
-		errorcode.KDC_ERR_PREAUTH_FAILED:      "the keytab has another key than the account: make a new one after each change of its password",
-		errorcode.KRB_AP_ERR_SKEW:             "the clocks of this machine and of the domain controller differ by more than five minutes",
+// remedy is what to do about an error of the KDC (RFC 4120 section 7.5.9), and whether the
+// error is about the account's key or state.
+type remedy struct {
+	hint   string
+	signIn bool
+}
+
+func remedies() map[int32]remedy {
+	return map[int32]remedy{
+		errorcode.KDC_ERR_C_PRINCIPAL_UNKNOWN: {"the realm has no such account: look at user, which is the account's logon name and not an alias", true},
+		errorcode.KDC_ERR_S_PRINCIPAL_UNKNOWN: {"no account has this service principal name: setspn -S adds it to the account of the web server", false},
+		errorcode.KDC_ERR_ETYPE_NOSUPP:        {"the account has no AES key: let it use AES in Active Directory, and set its password anew", false},
+		errorcode.KDC_ERR_CLIENT_REVOKED:      {"the account is disabled, locked or has run out", true},
+		errorcode.KDC_ERR_KEY_EXPIRED:         {"the password of the account has run out: set it anew, and make a new keytab", true},
+		errorcode.KDC_ERR_PREAUTH_FAILED:      {"the keytab has another key than the account: make a new one after each change of its password", true},
+		errorcode.KRB_AP_ERR_SKEW:             {"the clocks of this machine and of the domain controller differ by more than five minutes", false},
 	}
 }
 
-// explain adds what to do. The library gives the number of an error in its text only.
+// explain classifies an error of the KDC. The library gives its number in the text only.
 func explain(err error) error {
-	found := regexp.MustCompile(`KRB Error: \((\d+)\)`).FindStringSubmatch(err.Error())
+	if err == nil {
+		return nil
+	}
+	found := regexp.MustCompile(`KRB Error: \((\d+)\) (\w+)`).FindStringSubmatch(err.Error())
 	if found == nil {
 		return err
 	}
@@ -32,5 +42,5 @@ func explain(err error) error {
 	if atoi != nil || !known {
 		return err
 	}
-	return fmt.Errorf("%s (%w)", remedy, err)
+	return &upstream.Denied{Code: found[2], Hint: remedy.hint, Credentials: true, SignIn: remedy.signIn}
 }

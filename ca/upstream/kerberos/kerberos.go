@@ -17,6 +17,8 @@ import (
 
 	"github.com/jcmturner/gokrb5/v8/messages"
 	"github.com/jcmturner/gokrb5/v8/types"
+
+	"certportal/ca/upstream"
 )
 
 // Config says who signs in.
@@ -38,7 +40,8 @@ type Account struct {
 	config      Config
 	name, realm string
 
-	asking chan struct{} // holds one while the KDC is asked
+	asking chan struct{}   // holds one while the KDC is asked
+	guard  *upstream.Guard // of the keytab
 
 	mu   sync.Mutex
 	held map[string]ticket // by service
@@ -65,7 +68,7 @@ func New(c Config) (*Account, error) {
 	if c.Keytab == nil {
 		return nil, errors.New("account of Kerberos has no keytab")
 	}
-	return &Account{config: c, name: name, realm: realm, asking: make(chan struct{}, 1), held: map[string]ticket{}}, nil
+	return &Account{config: c, name: name, realm: realm, asking: make(chan struct{}, 1), held: map[string]ticket{}, guard: upstream.NewGuard(time.Now)}, nil
 }
 
 // Principal splits the name of an account into its name and realm.

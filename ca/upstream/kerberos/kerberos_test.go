@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -173,9 +174,27 @@ func TestRefusalsOfTheKDC(t *testing.T) {
 	refuses(t, well, "setspn -S")
 	d.SetPassword(t, d.portal.DN, "an0ther-Passw0rd")
 	refuses(t, well, "make a new one after each change")
+	rush(t, s, well)
+	testkit.Equal(t, "wrong passwords at the controller", d.BadPasswords(t, d.portal.DN), 2)
 	d.Disable(t, d.portal.DN)
 	refuses(t, d.config(t), "disabled")
 	testkit.Equal(t, "octets", s.seen.Load(), 0)
+}
+
+// rush sends requests at the same time that the KDC refuses: it sees one try.
+func rush(t *testing.T, s *server, c kerberos.Config) {
+	t.Helper()
+	client := s.client(t, c)
+	var wait sync.WaitGroup
+	for range 2 * samba.LockAfter {
+		wait.Go(func() {
+			_, err := client.Do(t.Context(), wire.Call{Method: http.MethodPost, Body: []byte("request")})
+			if denied, is := errors.AsType[*upstream.Denied](err); !is || !denied.Credentials {
+				t.Errorf("error is %v, want the refusal of the KDC", err)
+			}
+		})
+	}
+	wait.Wait()
 }
 
 func kdcAt(address string) func() ([]byte, error) {

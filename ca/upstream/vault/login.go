@@ -48,17 +48,16 @@ func (l Login) check() error {
 	return nil
 }
 
-// request gives path and body of a login.
-func (l Login) request() (string, any, error) {
+// request gives path and body of a login, and the secret in it.
+func (l Login) request() (path string, body any, secret string, err error) {
 	if l.CertificateRole != "" {
-		return "/v1/auth/" + escapePath(mountOr(l.Mount, "cert")) + "/login", map[string]string{"name": l.CertificateRole}, nil
+		return "/v1/auth/" + escapePath(mountOr(l.Mount, "cert")) + "/login", map[string]string{"name": l.CertificateRole}, "", nil
 	}
-	secret, err := l.SecretID()
-	if err != nil {
-		return "", nil, fmt.Errorf("reading secret id: %w", err)
+	if secret, err = l.SecretID(); err != nil {
+		return "", nil, "", fmt.Errorf("reading secret id: %w", err)
 	}
-	body := map[string]string{"role_id": l.RoleID, "secret_id": strings.TrimSpace(secret)}
-	return "/v1/auth/" + escapePath(mountOr(l.Mount, "approle")) + "/login", body, nil
+	secret = strings.TrimSpace(secret)
+	return "/v1/auth/" + escapePath(mountOr(l.Mount, "approle")) + "/login", map[string]string{"role_id": l.RoleID, "secret_id": secret}, secret, nil
 }
 
 func mountOr(mount, usual string) string {
@@ -74,7 +73,8 @@ type session struct {
 	namespace string
 	login     Login
 
-	loggingIn chan struct{} // has room for one login, so that concurrent requests share it
+	loggingIn chan struct{}   // has room for one login, so that concurrent requests share it
+	guard     *upstream.Guard // of the secret id
 
 	mu    sync.Mutex
 	known string
@@ -150,16 +150,25 @@ func (s *session) forget(token string) {
 }
 
 func (s *session) logIn(ctx context.Context) (string, error) {
-	path, body, err := s.login.request()
+	path, body, secret, err := s.login.request()
 	if err != nil {
 		return "", err
 	}
-	reply, err := s.call(ctx, path, "", body)
-	if err != nil {
+	var reply wire.Reply
+	send := func() error {
+		reply, err = s.call(ctx, path, "", body)
 		// A wrong role or secret is status 400.
 		if denied, is := errors.AsType[*upstream.Denied](err); is && reply.Status == http.StatusBadRequest {
-			denied.Credentials = true
+			denied.Credentials, denied.SignIn = true, true
 		}
+		return err
+	}
+	if secret == "" {
+		err = send()
+	} else {
+		err = s.guard.Try(ctx, secret, send)
+	}
+	if err != nil {
 		return "", err
 	}
 	var answer struct {

@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"certportal/ca"
 	"certportal/ca/upstream"
@@ -61,7 +62,7 @@ func New(c Config) (*CA, error) {
 	}
 	return &CA{
 		mount: escapePath(mountOr(c.Mount, "pki")), role: url.PathEscape(c.Role), byRole: c.ByRole,
-		session: &session{client: client, namespace: c.Namespace, login: c.Login, loggingIn: make(chan struct{}, 1)},
+		session: &session{client: client, namespace: c.Namespace, login: c.Login, loggingIn: make(chan struct{}, 1), guard: upstream.NewGuard(time.Now)},
 	}, nil
 }
 

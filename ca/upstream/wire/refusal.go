@@ -31,7 +31,7 @@ func (r Reply) Success() bool { return r.Status >= 200 && r.Status < 300 }
 
 // Refusal classifies an answer that is no success by its status alone (RFC 9110 section
 // 15). With 3xx and 4xx the request was not fulfilled: the error is an [*upstream.Denied],
-// for 401 and 403 of the credentials. With every other status a certificate may exist.
+// for 401 and 403 of the credentials, for 401 of the sign-in. With every other status a certificate may exist.
 // text is what the CA says, such as a field of a JSON body.
 func (r Reply) Refusal(text string) error {
 	text = Text(text)
@@ -40,7 +40,7 @@ func (r Reply) Refusal(text string) error {
 		return &upstream.Denied{Code: r.code(), Text: "the answer points to " + r.pointsTo() + ", which is not followed: set the address there"}
 	case r.Status >= 400 && r.Status < 500:
 		refused := r.Status == http.StatusUnauthorized || r.Status == http.StatusForbidden
-		return &upstream.Denied{Code: r.code(), Text: text, Credentials: refused}
+		return &upstream.Denied{Code: r.code(), Text: text, Credentials: refused, SignIn: r.Status == http.StatusUnauthorized}
 	}
 	err := fmt.Errorf("answer has status %d: %q", r.Status, text)
 	if r.Status == http.StatusServiceUnavailable {

@@ -12,7 +12,8 @@ func layers() [][]string {
 	return [][]string{
 		{"internal/durable", "internal/escape", "internal/powershell", "cmd/certportal/internal/manual"},
 		{"ca", "templates", "static", "internal/audit", "internal/deliver", "internal/catalogue", "store/sqldb"},
-		{"ca/upstream", "ca/upstream/ntlm", "ca/upstream/kerberos", "ca/crl", "ca/ocsp", "ca/fetch", "internal/portal", "web/page", "internal/exchange"},
+		{"ca/upstream", "ca/upstream/ntlm", "ca/crl", "ca/ocsp", "ca/fetch", "internal/portal", "web/page", "internal/exchange"},
+		{"ca/upstream/kerberos"},
 		{"ca/upstream/wire", "internal/signin", "internal/authz", "internal/servercert", "internal/succession"},
 		{"ca/upstream/adcs", "ca/upstream/adcs/discovery", "ca/upstream/ejbca", "ca/upstream/est", "ca/upstream/step", "ca/upstream/vault"},
 		{"ca/upstream/certsrv"},
