@@ -3,11 +3,13 @@ package ca
 import (
 	"bytes"
 	"crypto"
+	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"errors"
 	"fmt"
+	"math/big"
 	"net"
 	"net/netip"
 	"slices"
@@ -32,6 +34,25 @@ const maxServerValidity = 825 * 24 * time.Hour
 type names struct {
 	hosts     []string
 	addresses []net.IP
+}
+
+// TemporaryServerCertificate makes a TLS certificate that its own key signs, which no client
+// trusts, for a portal whose CA cannot issue. It is valid for a week.
+func TemporaryServerCertificate(key crypto.Signer, hosts []string, now time.Time) (*x509.Certificate, error) {
+	serves, err := parseNames(hosts)
+	if err != nil {
+		return nil, err
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: hosts[0], OrganizationalUnit: []string{"temporary, of no CA"}},
+		NotBefore: now.Add(-24 * time.Hour), NotAfter: now.Add(7 * 24 * time.Hour), DNSNames: serves.hosts, IPAddresses: serves.addresses,
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		return nil, err
+	}
+	return x509.ParseCertificate(der)
 }
 
 func (cfg ServerConfig) prepare(i *Issuer, pub crypto.PublicKey, now time.Time) (*Prepared, error) {

@@ -82,7 +82,7 @@ func (i *invocation) lookForDrift(o drift.Options) (report drift.Report, err err
 	defer db.Close()
 	err = i.withSource(s, db, func(ctx context.Context, people app.Directory) error {
 		// A running portal renews the revocation list within a minute.
-		watch, err := app.OpenWatch(s, people, db, func() {}, time.Now, i.quiet())
+		watch, err := app.OpenWatch(s, people, db, func() {}, nil, time.Now, i.quiet())
 		if err != nil {
 			return err
 		}

@@ -103,6 +103,9 @@ type Config struct {
 	// ProtectedRevoke.
 	Protected ProtectedAction
 
+	// Hold says why nothing may be revoked on this machine now: its clock is wrong. Optional.
+	Hold func() error
+
 	Now func() time.Time // default time.Now
 	Log *slog.Logger     // default slog.Default()
 }

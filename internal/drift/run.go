@@ -18,6 +18,10 @@ const (
 func (w *Watch) Run(ctx context.Context) {
 	rest := rand.N(min(w.c.Every, firstPassWithin))
 	for waited(ctx, rest) {
+		if w.c.Hold != nil && w.c.Hold() != nil {
+			rest = minDelay
+			continue
+		}
 		report, err := w.Once(ctx, Options{Apply: true})
 		if err != nil && ctx.Err() == nil {
 			w.c.Log.Error("comparing certificates with the directory", "err", err)

@@ -103,6 +103,9 @@ func (r *Registrar) admit(ctx context.Context, o issuance) error {
 	if !o.device.Removed.IsZero() {
 		return &portal.Denial{Why: portal.DeviceGone}
 	}
+	if err := r.c.Clock.Fault(); err != nil {
+		return &portal.Outage{Part: portal.PartIssuer, Err: err}
+	}
 	err := r.c.Store.Admit(ctx, Reservation{
 		Person: o.by.Person, Device: o.device, Quota: r.c.Quota, Invitation: o.invited, Requested: r.c.Now(),
 	})

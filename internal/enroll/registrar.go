@@ -72,9 +72,31 @@ type Config struct {
 	// list is renewed at once. It must not block. Optional.
 	Revoked func()
 
+	// Clock is the clock that replicas share. Default: Now, which is never wrong.
+	Clock Clock
+
 	Now func() time.Time // default time.Now
 	Log *slog.Logger     // default slog.Default()
 }
+
+// Clock is the clock of the records.
+type Clock interface {
+	// Now is the time by which the sweep decides what is over.
+	Now(context.Context) (time.Time, error)
+
+	// Fault says why this machine's clock is not to be used: nothing is issued and swept. It
+	// is nil while the clocks agree.
+	Fault() error
+}
+
+// localClock is the clock of a portal that is alone with its records.
+type localClock func() time.Time
+
+// Now implements Clock.
+func (c localClock) Now(context.Context) (time.Time, error) { return c(), nil }
+
+// Fault implements Clock.
+func (localClock) Fault() error { return nil }
 
 // Registrar decides whether a certificate may be issued, records it, has it
 // signed and encrypts the result. It is the only way to a person's certificate, but for
@@ -122,6 +144,9 @@ func New(c Config) (*Registrar, error) {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.Clock == nil {
+		c.Clock = localClock(c.Now)
 	}
 	if c.Lists == nil {
 		c.Lists = new(fetch.Client)

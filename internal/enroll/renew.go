@@ -60,8 +60,8 @@ func (r *Registrar) Finish(ctx context.Context, by portal.Actor, id portal.Devic
 }
 
 // endOverdue ends superseded certificates whose time is over.
-func (r *Registrar) endOverdue(ctx context.Context) error {
-	list := func() ([]ca.Serial, error) { return r.c.Store.Overdue(ctx, r.c.Now(), sweepBatch) }
+func (r *Registrar) endOverdue(ctx context.Context, before time.Time) error {
+	list := func() ([]ca.Serial, error) { return r.c.Store.Overdue(ctx, before, sweepBatch) }
 	return r.sweepEach(ctx, portal.Replaced, list, func(serials []ca.Serial) (int, error) {
 		now := r.c.Now()
 		ended, err := r.c.Store.EndSuperseded(ctx, Ending{

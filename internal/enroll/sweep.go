@@ -2,6 +2,7 @@ package enroll
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"certportal/ca"
@@ -15,18 +16,24 @@ const sweepBatch = 200
 // the given moment are revoked, because a signature may exist outside the store;
 // pickups past their time are wiped; certificates whose key went with an unread
 // pickup are revoked, and those that a renewal superseded when their time is over.
-// It may run on several replicas at once.
+// It may run on several replicas at once, and decides by the time of Config.Clock.
 //
 // At start-up of a portal that is alone with its database the moment is now;
 // otherwise it is Stale.
 func (r *Registrar) Sweep(ctx context.Context, before time.Time) error {
-	err := r.sweepEach(ctx, portal.Abandoned, func() ([]ca.Serial, error) {
+	if err := r.c.Clock.Fault(); err != nil {
+		return fmt.Errorf("nothing is swept: %w", err)
+	}
+	now, err := r.c.Clock.Now(ctx)
+	if err != nil {
+		return portal.AsOutage(portal.PartStore, "reading the time of the records", err)
+	}
+	err = r.sweepEach(ctx, portal.Abandoned, func() ([]ca.Serial, error) {
 		return r.c.Store.Unfinished(ctx, before, sweepBatch)
 	}, r.ending(ctx, portal.Abandoned))
 	if err != nil {
 		return err
 	}
-	now := r.c.Now()
 	if _, err := r.c.Store.WipePickups(ctx, now); err != nil {
 		return portal.AsOutage(portal.PartStore, "wiping pickups", err)
 	}
@@ -37,7 +44,7 @@ func (r *Registrar) Sweep(ctx context.Context, before time.Time) error {
 		return err
 	}
 	// After the undelivered: a certificate whose successor was not fetched stays.
-	return r.endOverdue(ctx)
+	return r.endOverdue(ctx, now)
 }
 
 // ending revokes certificates with a cause.

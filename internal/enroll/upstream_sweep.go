@@ -54,6 +54,9 @@ func (r *Registrar) RunUpstreams(ctx context.Context) {
 						return
 					case <-ticker.C:
 					}
+					if r.c.Clock.Fault() != nil {
+						continue // logged by the clock
+					}
 					if err := sweep(ctx, name); err != nil && ctx.Err() == nil {
 						r.c.Log.Error("following another CA", "authority", name, "what", what, "err", err)
 					}

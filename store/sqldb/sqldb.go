@@ -22,6 +22,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync/atomic"
+	"time"
 )
 
 // Config says which database to open.
@@ -125,6 +126,41 @@ func (db *DB) Shared() bool { return db.reader == db.writer }
 
 // Log is the log the database was opened with.
 func (db *DB) Log() *slog.Logger { return db.log }
+
+// Clock gives the time of the database server, which replicas share; for SQLite that of this
+// machine.
+func (db *DB) Clock(ctx context.Context) (time.Time, error) {
+	if !db.Shared() {
+		return time.Now(), nil
+	}
+	var micro int64
+	if err := db.One(ctx, "SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::BIGINT", nil, &micro); err != nil {
+		return time.Time{}, fmt.Errorf("asking the database for its time: %w", err)
+	}
+	return time.UnixMicro(micro).UTC(), nil
+}
+
+// Ahead is how far this clock is ahead of that of the database, negative when behind, at
+// least: a database that answers late does not look like a wrong clock, because its time
+// lies between question and answer.
+func (db *DB) Ahead(ctx context.Context, now func() time.Time) (time.Duration, error) {
+	if !db.Shared() {
+		return 0, nil
+	}
+	asked := now()
+	at, err := db.Clock(ctx)
+	if err != nil {
+		return 0, err
+	}
+	answered := now()
+	switch {
+	case at.Before(asked):
+		return asked.Sub(at), nil
+	case at.After(answered):
+		return answered.Sub(at), nil
+	}
+	return 0, nil
+}
 
 // Close ends all connections. What was committed is on disk already.
 func (db *DB) Close() error {

@@ -30,7 +30,7 @@ func (p *App) openAdmin(context.Context, *config.Terminal) (err error) {
 func (p *App) doctorConfig() doctor.Config {
 	return doctor.Config{
 		Settings: p.Settings, Public: p.Public, DB: p.DB, CA: p.CA, Lists: p.lists, Own: p.own, Journal: p.journal, Company: p.company,
-		OCSP: p.ocspHealth, TLS: p.tls.leaf, Directory: p.ldap, Mail: p.mail, Revoked: p.revoked, Now: p.Now, Log: p.log,
+		OCSP: p.ocspHealth, TLS: p.tls.leaf, Directory: p.ldap, Mail: p.mail, Revoked: p.revoked, Clock: p.clock, Now: p.Now, Log: p.log,
 		ProfileSigner: func() ([]*x509.Certificate, crypto.Signer) {
 			if p.signer == nil {
 				return nil, nil

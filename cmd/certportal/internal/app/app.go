@@ -88,12 +88,18 @@ type App struct {
 	revokerPort net.Listener // likewise
 	errorLog    *log.Logger  // of all servers, with a limit of lines
 	lock        *os.File
+	clock       *databaseClock
 }
 
 // Open opens all parts in the order of their dependencies. It opens the listeners and
 // answers no request before Serve. Call Close also after an error.
 func Open(ctx context.Context, version string, s *config.Settings, term *config.Terminal, log *slog.Logger) (*App, error) {
-	p := &App{version: version, Settings: s, log: log, Now: time.Now, changed: make(chan struct{}, 1)}
+	return openAt(ctx, version, s, term, log, time.Now)
+}
+
+// openAt is Open on a machine with another clock.
+func openAt(ctx context.Context, version string, s *config.Settings, term *config.Terminal, log *slog.Logger, now func() time.Time) (*App, error) {
+	p := &App{version: version, Settings: s, log: log, Now: now, changed: make(chan struct{}, 1)}
 	for _, step := range []func(context.Context, *config.Terminal) error{
 		p.openFolder, p.openRecords, p.listen, p.openCA, p.openOwn, p.openPeople, p.openTLS, p.openOCSP, p.openUpstreams, p.openRegistrar, p.openAudit, p.openSCEP, p.openMail, p.openDesk, p.openAdmin, p.openPages, p.openOps, p.clearUp,
 	} {
@@ -120,8 +126,11 @@ func (p *App) openFolder(context.Context, *config.Terminal) (err error) {
 }
 
 func (p *App) openRecords(ctx context.Context, _ *config.Terminal) (err error) {
-	p.DB, err = OpenStore(ctx, p.Settings, p.log)
-	return err
+	if p.DB, err = OpenStore(ctx, p.Settings, p.log); err != nil {
+		return err
+	}
+	p.openClock(ctx)
+	return nil
 }
 
 // listen takes the ports early: the addresses go into certificates.
@@ -151,6 +160,8 @@ func (p *App) openCA(ctx context.Context, term *config.Terminal) (err error) {
 	}
 	p.CA, err = localca.Open(p.Settings, p.Public.HTTP, term)
 	switch {
+	case localca.NotCreated(err) && p.clock.Fault() != nil:
+		return fmt.Errorf("no CA is created: %w", p.clock.Fault())
 	case localca.NotCreated(err):
 		p.CA, p.PassphraseMade, err = localca.Create(ctx, p.Settings, p.DB, p.Public.HTTP, term, p.Now())
 	case err == nil:
@@ -159,6 +170,7 @@ func (p *App) openCA(ctx context.Context, term *config.Terminal) (err error) {
 	if err != nil {
 		return err
 	}
+	p.CA.Hold = p.clock.Fault
 	if err := p.CA.Follow(ctx, p.DB, p.Now, p.log, p.authoritiesChanged); err != nil {
 		return err
 	}
@@ -166,7 +178,7 @@ func (p *App) openCA(ctx context.Context, term *config.Terminal) (err error) {
 		p.log.Error("the CA's key does not open: pages and revocation lists are served, nothing is issued, "+
 			"sessions and codes from before do not count; mend the passphrase and start again", "err", p.CA.Sealed)
 	}
-	if err := p.CA.Ready(); err != nil && p.CA.Sealed == nil {
+	if err := p.CA.Ready(); err != nil && p.CA.Sealed == nil && p.clock.Fault() == nil {
 		p.log.Error("the issuing key cannot be used: pages and revocation lists are served, nothing is issued until it can", "err", err)
 	}
 	p.DB.UseSecret(p.CA.Secret)
@@ -221,7 +233,7 @@ func (p *App) openRegistrar(context.Context, *config.Terminal) error {
 		CodeRequired:    p.Settings.Helpdesk.CodeRequired,
 		EnrollProtected: p.Settings.Directory.InsecureEnrollProtected, EnrollGroup: p.Settings.Directory.Groups.EnrollName,
 		Upstream: p.upstream, Upstreams: p.upstreams, Lists: upstreamLists(p.upstreams),
-		Chain: p.CA.Chain, AuthorityChanged: p.CA.Line.Refresh, Revoked: p.revoked, Now: p.Now, Log: p.log,
+		Clock: p.clock, Chain: p.CA.Chain, AuthorityChanged: p.CA.Line.Refresh, Revoked: p.revoked, Now: p.Now, Log: p.log,
 	})
 	if err != nil {
 		return err
@@ -236,18 +248,39 @@ func (p *App) openRegistrar(context.Context, *config.Terminal) error {
 	if err != nil {
 		return err
 	}
-	p.watch, err = OpenWatch(p.Settings, p.People, p.DB, p.revoked, p.Now, p.log)
+	p.watch, err = OpenWatch(p.Settings, p.People, p.DB, p.revoked, p.clock.Fault, p.Now, p.log)
 	return err
 }
 
 // clearUp revokes reservations that a crash left. With SQLite no other process can
 // hold one; with PostgreSQL a replica may, so only stale ones are revoked.
 func (p *App) clearUp(ctx context.Context, _ *config.Terminal) error {
-	before := p.Now()
 	if p.DB.Shared() {
-		before = p.Registrar.Stale()
+		return p.sweep(ctx)
 	}
-	return p.Registrar.Sweep(ctx, before)
+	return p.Registrar.Sweep(ctx, p.Now())
+}
+
+// sweep revokes and forgets what is over by the database's time, unless this machine's clock
+// is wrong.
+func (p *App) sweep(ctx context.Context) error {
+	if p.clock.Fault() != nil {
+		return nil // logged, and seen in the readiness
+	}
+	now, err := p.clock.Now(ctx)
+	if err != nil {
+		return err
+	}
+	errs := []error{p.Registrar.Sweep(ctx, now.Add(-enroll.ReservationLife))}
+	for what, prune := range map[string]func(context.Context, time.Time) (int, error){
+		"sessions": p.DB.PruneSessions, "tries": p.DB.PruneAttempts, "challenges": p.DB.PruneChallenges,
+		"floods": p.DB.NoteFloods, "campaigns": p.DB.EndCampaigns,
+	} {
+		if _, err := prune(ctx, now); err != nil {
+			errs = append(errs, fmt.Errorf("pruning %s: %w", what, err))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // Close closes the listeners, the directory, the journal and the database.

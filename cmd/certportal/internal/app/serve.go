@@ -103,26 +103,24 @@ func (p *App) runClocks(ctx context.Context) *sync.WaitGroup {
 		clocks.Go(func() { p.checkAtStart(ctx) })
 		clocks.Go(func() { p.followLock(ctx) })
 	}
-	every(ctx, &clocks, time.Minute, func() {
-		if err := p.Registrar.Sweep(ctx, p.Registrar.Stale()); err != nil && ctx.Err() == nil {
+	every(ctx, &clocks, clockEvery, func() {
+		p.clock.check(ctx)
+		if err := p.sweep(ctx); err != nil && ctx.Err() == nil {
 			p.log.Error("sweeping", "err", err)
 		}
-		for what, prune := range map[string]func(context.Context, time.Time) (int, error){
-			"sessions": p.DB.PruneSessions, "tries": p.DB.PruneAttempts, "challenges": p.DB.PruneChallenges,
-			"floods": p.DB.NoteFloods, "campaigns": p.DB.EndCampaigns,
-		} {
-			if _, err := prune(ctx, p.Now()); err != nil && ctx.Err() == nil {
-				p.log.Error("pruning", "what", what, "err", err)
-			}
+		if p.tls.temporary.Load() {
+			p.refreshTLS(ctx)
 		}
 	})
 	clocks.Go(func() { p.Registrar.RunUpstreams(ctx) })
-	every(ctx, &clocks, 12*time.Hour, func() {
-		if err := p.tls.refresh(ctx); err != nil && ctx.Err() == nil {
-			p.log.Error("refreshing the TLS certificate", "err", err)
-		}
-	})
+	every(ctx, &clocks, 12*time.Hour, func() { p.refreshTLS(ctx) })
 	return &clocks
+}
+
+func (p *App) refreshTLS(ctx context.Context) {
+	if err := p.tls.refresh(ctx); err != nil && ctx.Err() == nil {
+		p.log.Error("refreshing the TLS certificate", "err", err)
+	}
 }
 
 // every calls do at an interval until the context ends.

@@ -39,6 +39,7 @@ type serverCertificate struct {
 
 	refreshing sync.Mutex
 	current    atomic.Pointer[tls.Certificate]
+	temporary  atomic.Bool // the current one is of no CA, as the CA could not issue one
 }
 
 const (
@@ -82,13 +83,35 @@ func (c *serverCertificate) refresh(ctx context.Context) error {
 		c.log.Warn("the portal's TLS certificate is made anew", "err", err)
 	}
 	if err := c.renew(ctx, certFile, keyFile); err != nil {
-		if c.current.Load() != nil {
+		switch unready := c.localCA.Ready(); {
+		case c.temporary.Load() && unready != nil: // logged when it was made
+			return nil
+		case c.current.Load() != nil:
 			c.log.Error("renewing the portal's TLS certificate", "err", err)
 			return nil
+		case unready != nil:
+			return c.serveTemporary(err)
 		}
 		return fmt.Errorf("making the portal's TLS certificate: %w", err)
 	}
 	return c.load(certFile, keyFile)
+}
+
+// serveTemporary makes a certificate of no CA, in memory: a replica that starts for the first
+// time while its CA cannot issue has no other, and must serve lists and pages all the same.
+func (c *serverCertificate) serveTemporary(cause error) error {
+	key, err := ca.ECP256.Generate()
+	if err != nil {
+		return err
+	}
+	cert, err := ca.TemporaryServerCertificate(key, c.settings.ServerNames(c.public), c.now())
+	if err != nil {
+		return fmt.Errorf("making a temporary TLS certificate: %w", err)
+	}
+	c.current.Store(&tls.Certificate{Certificate: [][]byte{cert.Raw}, PrivateKey: key, Leaf: cert})
+	c.temporary.Store(true)
+	c.log.Error("a temporary TLS certificate is served, which no client trusts, until the CA can issue one", "err", cause)
+	return nil
 }
 
 // ownServerFiles are the files of the certificate that the embedded CA issued.
@@ -110,6 +133,7 @@ func (c *serverCertificate) load(certFile, keyFile string) error {
 		return fmt.Errorf("loading TLS certificate: %w", err)
 	}
 	c.current.Store(&pair)
+	c.temporary.Store(false)
 	return nil
 }
 

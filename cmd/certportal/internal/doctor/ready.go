@@ -18,15 +18,25 @@ const probeInterval = 5 * time.Second
 // maxLag is how far OCSP answers may lag behind the store on a server that is ready.
 const maxLag = time.Minute
 
-// Ready returns the readiness checks: the store takes writes, the CA is open, CRLs and
+// Ready returns the readiness checks: the store takes writes, the clock is that of the
+// database, the CA is open, CRLs and
 // OCSP answers are current.
 func (d *Doctor) Ready() []ops.Check {
 	return []ops.Check{
 		{Name: "store", Look: d.probeStore()},
+		{Name: "clock", Look: func(context.Context) error { return d.clockFault() }},
 		{Name: "ca", Look: func(context.Context) error { return d.c.CA.Ready() }},
 		{Name: "lists", Look: func(context.Context) error { return d.crlsCurrent() }},
 		{Name: "ocsp", Look: func(context.Context) error { return d.ocspCurrent() }},
 	}
+}
+
+// clockFault is why this machine's clock must not be used.
+func (d *Doctor) clockFault() error {
+	if d.c.Clock == nil {
+		return nil
+	}
+	return d.c.Clock.Fault()
 }
 
 // probeStore writes to the store, at most once in probeInterval.

@@ -136,10 +136,21 @@ func (a *CA) openOnce(of ca.Authority, read func() (crypto.Signer, error)) (made
 	return made, nil
 }
 
+// held says why nothing may be signed now.
+func (a *CA) held() error {
+	if a.Hold == nil {
+		return nil
+	}
+	return a.Hold()
+}
+
 // IssuerOf gives the issuing CA of a name with its key, or the reason why it is sealed.
 func (a *CA) IssuerOf(name string) (*ca.Issuer, error) {
 	if a.Sealed != nil {
 		return nil, fmt.Errorf("the CA is sealed: %w", a.Sealed)
+	}
+	if err := a.held(); err != nil {
+		return nil, err
 	}
 	of, known := a.Line.Named(name)
 	if !known {

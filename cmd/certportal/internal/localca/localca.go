@@ -34,6 +34,10 @@ type CA struct {
 	// those made now end with it.
 	Secret portal.Secret
 
+	// Hold says why nothing may be signed on this machine, though the keys open: its clock is
+	// wrong. Optional; set it before Follow.
+	Hold func() error
+
 	// Line is the line of issuing CAs, after Follow.
 	Line *succession.Line
 
@@ -103,6 +107,9 @@ func (a *CA) RunTokens(ctx context.Context, log *slog.Logger) { a.ring.tokens.Ru
 func (a *CA) RootIssuer() (*ca.Issuer, error) {
 	if len(a.Passphrase) == 0 {
 		return nil, fmt.Errorf("the CA is sealed: %w", a.Sealed)
+	}
+	if err := a.held(); err != nil {
+		return nil, err
 	}
 	key, err := a.Folder.RootKey(a.ring)
 	if err != nil {
