@@ -7,8 +7,12 @@ import (
 
 // Probe writes a change without effect and waits until it is durable, so that a
 // moved file, a disk that keeps no data and a read-only server are noticed before a
-// request fails. It uses the drift watch's row, which is rarely written.
+// request fails. It uses the drift watch's row, which is rarely written. When a newer program
+// moved the schema on, it ends all writing: the error wraps [ErrSchemaNewer].
 func (db *DB) Probe(ctx context.Context) error {
+	if err := db.CheckSchema(ctx); err != nil {
+		return err
+	}
 	return db.write(ctx, "trying to write", func(ctx context.Context, t *tx) error {
 		touched, err := t.Exec(ctx, "UPDATE watch SET id = id WHERE id = 1")
 		if err == nil && touched != 1 {

@@ -5,8 +5,10 @@ import (
 	"path/filepath"
 	"testing"
 
+	"certportal/internal/audit"
 	"certportal/internal/test/testkit"
 	"certportal/internal/test/testkit/fixture"
+	"certportal/store"
 )
 
 // A probe writes, changes nothing, and fails when writing is impossible.
@@ -26,6 +28,19 @@ func TestProbe(t *testing.T) {
 		if err := db.Probe(t.Context()); err == nil {
 			t.Error("a write that touched nothing passed for one")
 		}
+	})
+}
+
+// A program that runs while a newer one moves the schema on writes nothing more.
+func TestF18_ProbeStopsWritingUnderANewerSchema(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *database) {
+		testkit.NoError(t, db.Stopped())
+		testkit.Must(db.plain.ExecContext(t.Context(), "INSERT INTO goose_db_version (version_id, is_applied) VALUES (99, TRUE)"))(t)
+		testkit.NoError(t, db.Note(t.Context(), fixture.NewEntry(testkit.Noon, audit.SignedIn, anna))) // not seen yet
+		wantError(t, "probing", db.Probe(t.Context()), store.ErrSchemaNewer)
+		wantError(t, "writing", db.Note(t.Context(), fixture.NewEntry(testkit.Noon, audit.SignedIn, anna)), store.ErrSchemaNewer)
+		wantError(t, "stopped", db.Stopped(), store.ErrSchemaNewer)
+		testkit.Equal(t, "entries, which can be read", len(fixture.Entries(t, db)), 1)
 	})
 }
 

@@ -12,6 +12,7 @@ import (
 	"certportal/cmd/certportal/internal/config"
 	"certportal/cmd/certportal/internal/hsm"
 	"certportal/internal/escape"
+	"certportal/store"
 )
 
 // commands is the command line: what kong parses, and what help prints.
@@ -134,6 +135,9 @@ func run(ctx context.Context, args []string, io streams, environ map[string]stri
 	var usage usageError
 	if errors.As(err, &usage) {
 		return exitUsage
+	}
+	if errors.Is(err, store.ErrSchemaNewer) {
+		return exitOlder
 	}
 	return exitFailed
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"errors"
 	"io"
 	"log/slog"
@@ -15,6 +16,7 @@ import (
 	"certportal/cmd/certportal/internal/app"
 	"certportal/cmd/certportal/internal/config"
 	"certportal/internal/portal"
+	"certportal/internal/test/testkit"
 	"certportal/internal/test/testkit/fixture"
 )
 
@@ -287,4 +289,19 @@ func openSettings(t *testing.T, s *config.Settings) *app.App {
 		t.Fatal(errors.Join(err, p.Close()))
 	}
 	return p
+}
+
+// A program that is older than the database ends with a sentence and 78, so that its unit
+// does not start it again and again.
+func TestF18_OlderProgramEndsWith78(t *testing.T) {
+	data := t.TempDir()
+	mustRun(t, "--data", data, "ca", "init")
+	db := testkit.Must(sql.Open("sqlite", filepath.Join(data, "portal.db")))(t)
+	testkit.Must(db.ExecContext(t.Context(), "INSERT INTO goose_db_version (version_id, is_applied) VALUES (99999, TRUE)"))(t)
+	testkit.NoError(t, db.Close())
+	for _, command := range [][]string{{"serve"}, {"user", "list"}, {"audit", "verify"}} {
+		r := within(t, data, map[string]string{"CERTPORTAL_LISTEN": "127.0.0.1:0", "CERTPORTAL_LISTEN_HTTP": "127.0.0.1:0"}, command...)
+		testkit.Equal(t, "exit code", r.code, 78)
+		testkit.Contains(t, "the sentence", r.err, "database schema is newer than this program: found version 99999")
+	}
 }

@@ -10,7 +10,8 @@
 // meaning and default, "certportal config check" finds mistakes. Secrets come
 // from files, systemd credentials or a prompt, never from the command line.
 //
-// Exit codes: 0 done, 1 failed, 2 wrong usage. On SIGINT or SIGTERM the portal
+// Exit codes: 0 done, 1 failed, 2 wrong usage, 78 the database belongs to a newer
+// program. On SIGINT or SIGTERM the portal
 // answers what it has begun and ends.
 //
 // Files, all below the data folder (default ./certportal-data):
@@ -55,4 +56,5 @@ const (
 	exitDone   = 0
 	exitFailed = 1
 	exitUsage  = 2
+	exitOlder  = 78 // EX_CONFIG of sysexits: another start of this program cannot help
 )

@@ -15,6 +15,10 @@ import (
 	"certportal/ca/fetch"
 )
 
+// scrapePatience is how long a scrape waits for the database: while it hangs, the figures that
+// need none are answered all the same, within a second.
+const scrapePatience = 700 * time.Millisecond
+
 // collector is a prometheus.Collector that reads all values when they are scraped.
 type collector struct {
 	c     Config
@@ -100,7 +104,10 @@ func (m *collector) Collect(out chan<- prometheus.Metric) {
 		out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(value), labels...)
 	}
 	gauge(m.build, 1, m.c.Version)
-	for _, r := range m.ready.results(context.Background()) {
+	ctx, cancel := context.WithTimeout(context.Background(), scrapePatience)
+	defer cancel()
+	head := m.ledgerHead(ctx)
+	for _, r := range m.ready.soon(ctx) {
 		gauge(m.readyCheck, one(r.OK), r.Name)
 	}
 	m.collectLists(gauge, count)
@@ -111,7 +118,9 @@ func (m *collector) Collect(out chan<- prometheus.Metric) {
 			gauge(m.certificate, c.NotAfter.Sub(m.c.Now()).Seconds(), c.Name)
 		}
 	}
-	m.collectLedger(gauge)
+	if seq, ok := head(); ok {
+		gauge(m.ledger, float64(seq))
+	}
 	if m.c.Journal != nil {
 		text, _ := m.c.Journal()
 		gauge(m.journal, one(text != ""))
@@ -198,18 +207,27 @@ func (m *collector) collectOnline(gauge func(*prometheus.Desc, float64, ...strin
 	}
 }
 
-// collectLedger omits the metric when the database fails; ready_check reports that.
-func (m *collector) collectLedger(gauge func(*prometheus.Desc, float64, ...string)) {
+// ledgerHead asks for the number of the last entry, and gives a function that waits for it
+// until the context ends: false when the database fails or is late, which ready_check reports.
+func (m *collector) ledgerHead(ctx context.Context) func() (int64, bool) {
 	if m.c.Ledger == nil {
-		return
+		return func() (int64, bool) { return 0, false }
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), checkTimeout)
-	defer cancel()
-	head, err := m.c.Ledger(ctx)
-	if err != nil {
-		return
+	found := make(chan int64, 1)
+	go func() {
+		if head, err := m.c.Ledger(ctx); err == nil {
+			found <- head
+		}
+		close(found)
+	}()
+	return func() (int64, bool) {
+		select {
+		case head, ok := <-found:
+			return head, ok
+		case <-ctx.Done():
+			return 0, false
+		}
 	}
-	gauge(m.ledger, float64(head))
 }
 
 func one(yes bool) float64 {

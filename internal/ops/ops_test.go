@@ -21,6 +21,7 @@ import (
 	"certportal/ca/fetch"
 	"certportal/ca/ocsp"
 	"certportal/internal/ops"
+	"certportal/internal/test/testkit"
 )
 
 var fine = ops.Check{Name: "store", Look: func(context.Context) error { return nil }}
@@ -237,6 +238,35 @@ func TestMetrics(t *testing.T) {
 			t.Errorf("%s is missing", name)
 		}
 	}
+}
+
+// While the database hangs, metrics answer with the figures that need none: they are there
+// before the database lets go.
+func TestMetricsWhileTheDatabaseHangs(t *testing.T) {
+	released := make(chan struct{})
+	hangs := func() { <-released }
+	h := handler(t, ops.Config{
+		Checks: []ops.Check{fine, {Name: "hung", Look: func(context.Context) error { hangs(); return nil }}},
+		Ledger: func(context.Context) (int64, error) { hangs(); return 42, nil }, Requests: &ops.Requests{},
+	})
+	for range 3 {
+		families := metrics(t, h)
+		for name, want := range map[string]float64{"store": 1, "hung": 0} {
+			if got, ok := value(families, "certportal_ready_check", name); !ok || got != want {
+				t.Errorf("%s: got %v, %v, want %v", name, got, ok, want)
+			}
+		}
+		if families["certportal_http_requests_total"] == nil || families["certportal_ledger_head"] != nil {
+			t.Error("the figures are others than those that need no database")
+		}
+	}
+	close(released)
+	testkit.Eventually(t, "all figures", func() bool {
+		families := metrics(t, h)
+		hung, _ := value(families, "certportal_ready_check", "hung")
+		head, _ := value(families, "certportal_ledger_head")
+		return hung == 1 && head == 42
+	})
 }
 
 // Optional metrics are omitted when not configured, and a failing database does not fail

@@ -40,6 +40,9 @@ type readiness struct {
 	mu        sync.Mutex
 	checkedAt time.Time
 	last      []Result
+
+	partMu sync.Mutex
+	part   []*Result // of the run that is under way, or was last
 }
 
 // results runs the checks concurrently, or returns cached results. Concurrent callers wait
@@ -53,13 +56,43 @@ func (s *readiness) results(ctx context.Context) []Result {
 	// Other callers share the results, so a disconnected client must not cancel the run.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), checkTimeout)
 	defer cancel()
-	all := make([]Result, len(s.checks))
+	all, part := make([]Result, len(s.checks)), make([]*Result, len(s.checks))
+	s.partMu.Lock()
+	s.part = part
+	s.partMu.Unlock()
 	var running sync.WaitGroup
 	for i, c := range s.checks {
-		running.Go(func() { all[i] = c.result(ctx) })
+		running.Go(func() {
+			all[i] = c.result(ctx)
+			s.partMu.Lock()
+			part[i] = &all[i]
+			s.partMu.Unlock()
+		})
 	}
 	running.Wait()
 	s.checkedAt, s.last = s.now(), all
+	return all
+}
+
+// soon gives the results that are there when the context ends; a check that did not answer
+// by then is not in order.
+func (s *readiness) soon(ctx context.Context) []Result {
+	done := make(chan []Result, 1)
+	go func() { done <- s.results(ctx) }()
+	select {
+	case all := <-done:
+		return all
+	case <-ctx.Done():
+	}
+	s.partMu.Lock()
+	defer s.partMu.Unlock()
+	all := make([]Result, len(s.checks))
+	for i, c := range s.checks {
+		all[i] = Result{Name: c.Name, Text: "no answer yet"}
+		if i < len(s.part) && s.part[i] != nil {
+			all[i] = *s.part[i]
+		}
+	}
 	return all
 }
 

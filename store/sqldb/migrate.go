@@ -157,25 +157,37 @@ func migrate(ctx context.Context, provider *goose.Provider) error {
 		return fmt.Errorf("reading schema version: %w", err)
 	}
 	if found > known {
-		return fmt.Errorf("%w: found version %d, known are versions up to %d", ErrSchemaNewer, found, known)
+		return newerSchema(found, known)
 	}
 	return nil
 }
 
+func newerSchema(found, known int64) error {
+	return fmt.Errorf("%w: found version %d, known are versions up to %d", ErrSchemaNewer, found, known)
+}
+
+// newest is the version that the files of a schema lead to.
+func (d dialect) newest(schema fs.FS) (int64, error) {
+	steps, err := d.steps(schema)
+	if err != nil {
+		return 0, err
+	}
+	return slices.Max(slices.Collect(maps.Keys(steps))), nil
+}
+
 // compareSchema compares the schema of a database with the files and changes nothing.
 func (d dialect) compareSchema(ctx context.Context, db *sql.DB, schema fs.FS) error {
-	steps, err := d.steps(schema)
+	known, err := d.newest(schema)
 	if err != nil {
 		return err
 	}
-	known := slices.Max(slices.Collect(maps.Keys(steps)))
 	var found int64
 	if err := db.QueryRowContext(ctx, "SELECT max(version_id) FROM goose_db_version").Scan(&found); err != nil {
 		return fmt.Errorf("reading schema version: %w", err)
 	}
 	switch {
 	case found > known:
-		return fmt.Errorf("%w: found version %d, known are versions up to %d", ErrSchemaNewer, found, known)
+		return newerSchema(found, known)
 	case found < known:
 		return fmt.Errorf("%w: found version %d, want %d", ErrSchemaBehind, found, known)
 	}

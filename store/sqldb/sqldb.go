@@ -68,6 +68,8 @@ type DB struct {
 
 	notFound, conflict error
 
+	known int64 // version of the schema of this program
+
 	// broken is set, with the reason, once writes would be lost.
 	broken atomic.Pointer[error]
 }
@@ -104,14 +106,19 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	if c.Conflict == nil {
 		c.Conflict = ErrConflict
 	}
-	open := openSQLite
+	open, d := openSQLite, sqliteDialect()
 	if isPostgres(c.URL) {
-		open = openPostgres
+		open, d = openPostgres, postgresDialect()
+	}
+	known, err := d.newest(c.Schema)
+	if err != nil {
+		return nil, fmt.Errorf("opening database: %w", err)
 	}
 	db, err := open(ctx, c)
 	if err != nil {
 		return nil, fmt.Errorf("opening database: %w", err)
 	}
+	db.known = known
 	db.log, db.notFound, db.conflict = c.Log, c.NotFound, c.Conflict
 	return db, nil
 }
@@ -126,6 +133,30 @@ func (db *DB) Shared() bool { return db.reader == db.writer }
 
 // Log is the log the database was opened with.
 func (db *DB) Log() *slog.Logger { return db.log }
+
+// CheckSchema looks whether a newer program moved the schema on since the database was opened.
+// Then it ends all writing of this one, which knows less about the tables than their owner,
+// and returns an error that wraps [ErrSchemaNewer].
+func (db *DB) CheckSchema(ctx context.Context) error {
+	var found int64
+	if err := db.One(ctx, "SELECT max(version_id) FROM goose_db_version", nil, &found); err != nil {
+		return fmt.Errorf("reading schema version: %w", err)
+	}
+	if found <= db.known {
+		return nil
+	}
+	err := newerSchema(found, db.known)
+	db.stop(err, "a newer program moved the database schema on: writing stopped, replace this program", err)
+	return err
+}
+
+// Stopped gives the reason why nothing is written any more; nil while it is.
+func (db *DB) Stopped() error {
+	if reason := db.broken.Load(); reason != nil {
+		return *reason
+	}
+	return nil
+}
 
 // Clock gives the time of the database server, which replicas share; for SQLite that of this
 // machine.

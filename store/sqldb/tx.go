@@ -74,8 +74,8 @@ func (db *DB) Write(ctx context.Context, within time.Duration, doing string, act
 
 // writable refuses writing where it would be lost.
 func (db *DB) writable() error {
-	if reason := db.broken.Load(); reason != nil {
-		return *reason
+	if reason := db.Stopped(); reason != nil {
+		return reason
 	}
 	err := db.engine.intact()
 	if errors.Is(err, errMoved) {

@@ -67,6 +67,9 @@ func (p *App) shutDown(grace context.Context, s *http.Server) {
 	}
 }
 
+// schemaEvery is how often it is looked whether a newer program moved the schema on.
+const schemaEvery = 5 * time.Second
+
 // shutdownGrace is how long open requests have after a signal.
 const shutdownGrace = 12 * time.Second
 
@@ -103,6 +106,7 @@ func (p *App) runClocks(ctx context.Context) *sync.WaitGroup {
 		clocks.Go(func() { p.checkAtStart(ctx) })
 		clocks.Go(func() { p.followLock(ctx) })
 	}
+	every(ctx, &clocks, schemaEvery, func() { _ = p.DB.CheckSchema(ctx) }) // logs, and ends writing
 	every(ctx, &clocks, clockEvery, func() {
 		p.clock.check(ctx)
 		if err := p.sweep(ctx); err != nil && ctx.Err() == nil {

@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -16,6 +17,7 @@ import (
 	"certportal/internal/auditmonitor"
 	"certportal/internal/ops"
 	"certportal/internal/succession"
+	"certportal/store"
 )
 
 // caAlerts returns the alerts about the CAs, their CRLs, the OCSP responder and
@@ -241,6 +243,9 @@ func identity(c admin.Alert) string {
 // Alerts returns what needs attention. A part that does not answer is an alert, too.
 func (d *Doctor) Alerts(ctx context.Context) []admin.Alert {
 	list := append(d.clockAlerts(), d.caAlerts()...)
+	if errors.Is(d.c.DB.Stopped(), store.ErrSchemaNewer) {
+		list = append(list, admin.Alert{Key: "schema-newer", Critical: true, Value: d.c.DB.Node(), Path: "/admin/checks"})
+	}
 	if state, err := d.c.DB.DriftState(ctx); err != nil || !state.Stopped.IsZero() {
 		list = append(list, admin.Alert{Key: "watch", Critical: true, At: state.Stopped, Value: string(state.Reason)})
 	}

@@ -141,6 +141,9 @@ func (d *Doctor) checkDatabase(ctx context.Context) []portal.Finding {
 	}
 	began := time.Now()
 	_, err := d.c.DB.Head(ctx)
+	if err == nil {
+		err = d.c.DB.CheckSchema(ctx)
+	}
 	took := time.Since(began).Round(100 * time.Microsecond)
 	fine := portal.Say("database-sqlite", "SQLite, one portal; answers in %v", took)
 	if d.c.DB.Shared() {
