@@ -27,7 +27,7 @@ func (d *Doctor) caAlerts() []admin.Alert {
 	switch {
 	case d.c.CA.Stopped():
 		list = append(list, d.stoppedAlert())
-	case d.clockFault() != nil: // says itself that nothing is issued
+	case clocks{d}.fault() != nil: // says itself that nothing is issued
 	case d.c.CA.Ready() != nil:
 		list = append(list, admin.Alert{Key: "sealed", Critical: true})
 	}
@@ -242,7 +242,7 @@ func identity(c admin.Alert) string {
 
 // Alerts returns what needs attention. A part that does not answer is an alert, too.
 func (d *Doctor) Alerts(ctx context.Context) []admin.Alert {
-	list := append(d.clockAlerts(), d.caAlerts()...)
+	list := append(clocks{d}.alerts(), d.caAlerts()...)
 	if errors.Is(d.c.DB.Stopped(), store.ErrSchemaNewer) {
 		list = append(list, admin.Alert{Key: "schema-newer", Critical: true, Value: d.c.DB.Node(), Path: "/admin/checks"})
 	}
@@ -254,18 +254,6 @@ func (d *Doctor) Alerts(ctx context.Context) []admin.Alert {
 	list = append(list, d.upstreamAlerts(ctx)...)
 	list = append(list, d.mailAlerts(ctx)...)
 	return append(list, d.auditAlerts(ctx)...)
-}
-
-// clockAlerts says that this machine and the database have different times.
-func (d *Doctor) clockAlerts() []admin.Alert {
-	if d.c.Clock == nil || d.c.Clock.Ahead().Abs() < ClockWarns {
-		return nil
-	}
-	apart := d.c.Clock.Ahead().Abs().Round(time.Second).String()
-	if d.clockFault() != nil {
-		return []admin.Alert{{Key: "clock-stops", Critical: true, Value: apart}}
-	}
-	return []admin.Alert{{Key: "clock-apart", Value: apart}}
 }
 
 // protectedAlerts reports people who became protected and still have certificates: within

@@ -87,19 +87,6 @@ type Config struct {
 	Log *slog.Logger
 }
 
-// Clock is what a portal knows of its clock.
-type Clock interface {
-	Ahead() time.Duration // of the database, negative when behind
-	Fault() error         // why nothing is issued; nil while the clocks agree
-}
-
-// ClockWarns is the difference of clocks that is worth an alert; from ClockStops on nothing
-// is issued, swept and published.
-const (
-	ClockWarns = 5 * time.Second
-	ClockStops = time.Minute
-)
-
 // Outside is what the command knows of an installation besides its parts, which it opens
 // while the checks begin: see [Doctor.Supply]. Only the checks can be used then.
 type Outside struct {

@@ -92,7 +92,7 @@ func (d *Doctor) checkTime(ctx context.Context) []portal.Finding {
 	now := d.c.Now()
 	list := []portal.Finding{d.checkZone(now)}
 	if d.c.DB != nil {
-		list = append(list, d.checkDatabaseTime(ctx)...)
+		list = append(list, clocks{d}.check(ctx)...)
 	}
 	if d.c.Lists == nil {
 		return list
@@ -104,25 +104,6 @@ func (d *Doctor) checkTime(ctx context.Context) []portal.Finding {
 		}
 	}
 	return list
-}
-
-// checkDatabaseTime compares the clock with that of the database.
-func (d *Doctor) checkDatabaseTime(ctx context.Context) []portal.Finding {
-	const what = "clock of the database"
-	ahead, err := d.c.DB.Ahead(ctx, d.c.Now)
-	if err != nil || !d.c.DB.Shared() {
-		return nil // the check of the database says so
-	}
-	apart := ahead.Abs().Round(time.Second)
-	state := portal.FindingFailed
-	switch {
-	case ahead.Abs() < ClockWarns:
-		return []portal.Finding{portal.NewFinding(what, portal.FindingOK, portal.Say("clock-fine", "This machine's clock and the server's agree."))}
-	case ahead.Abs() < ClockStops:
-		state = portal.FindingWarning
-	}
-	return []portal.Finding{portal.NewFinding(what, state,
-		portal.Say("clock-apart", "This machine's clock and the server's are %s apart. Set both by the same NTP source.", apart))}
 }
 
 func (d *Doctor) checkZone(now time.Time) portal.Finding {

@@ -24,19 +24,11 @@ const maxLag = time.Minute
 func (d *Doctor) Ready() []ops.Check {
 	return []ops.Check{
 		{Name: "store", Look: d.probeStore()},
-		{Name: "clock", Look: func(context.Context) error { return d.clockFault() }},
+		{Name: "clock", Look: func(context.Context) error { return clocks{d}.fault() }},
 		{Name: "ca", Look: func(context.Context) error { return d.c.CA.Ready() }},
 		{Name: "lists", Look: func(context.Context) error { return d.crlsCurrent() }},
 		{Name: "ocsp", Look: func(context.Context) error { return d.ocspCurrent() }},
 	}
-}
-
-// clockFault is why this machine's clock must not be used.
-func (d *Doctor) clockFault() error {
-	if d.c.Clock == nil {
-		return nil
-	}
-	return d.c.Clock.Fault()
 }
 
 // probeStore writes to the store, at most once in probeInterval.
