@@ -20,6 +20,7 @@ type commands struct {
 	ConfigFile string `name:"config" placeholder:"FILE" help:"Settings file (YAML). Default: built-in settings."`
 	Data       string `placeholder:"DIR" help:"Data folder, instead of the one in the settings."`
 
+	Setup    setupCommand     `cmd:"" help:"Ask for the settings that a company needs, try them, and write them."`
 	Serve    serveCommand     `cmd:"" help:"Run the portal."`
 	Demo     demoCommand      `cmd:"" help:"Run the portal with sample people, to try it out."`
 	CA       caCommands       `cmd:"" name:"ca" help:"The embedded CA."`

@@ -13,5 +13,5 @@ if [ -d /run/systemd/system ]; then
 	systemctl try-restart certportal.service || true
 fi
 case "$1 $2" in
-"configure " | "1 ") echo "certportal is installed. Next: write /etc/certportal/certportal.yaml (certportal config example)." ;;
+"configure " | "1 ") echo "certportal is installed. Next: certportal setup" ;;
 esac

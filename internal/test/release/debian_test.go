@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -63,7 +64,7 @@ func (m machine) wantNoFile(file string) {
 
 // start runs the command of the unit as its account until it is ready, with the credentials
 // that systemd would hand to it.
-func (m machine) start(ops string, environ ...string) *daemon.Process {
+func (m machine) start(ops string) *daemon.Process {
 	m.t.Helper()
 	unit := string(testkit.Must(os.ReadFile(filepath.Join(m.root, "usr/lib/systemd/system/certportal.service")))(m.t))
 	_, rest, found := strings.Cut(unit, "\nExecStart=")
@@ -72,13 +73,30 @@ func (m machine) start(ops string, environ ...string) *daemon.Process {
 		m.t.Fatalf("the unit has no command or account:\n%s", unit)
 	}
 	cmd := exec.Command("chroot", append([]string{"--userspec=certportal:certportal", m.root}, strings.Fields(line)...)...)
-	cmd.Env = append([]string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}, environ...)
+	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "CREDENTIALS_DIRECTORY=" + m.credentials()}
 	p, err := daemon.Run(m.t.Context(), cmd, func(ctx context.Context) error { return ready(ctx, "http://"+ops+"/readyz") })
 	if err != nil {
 		m.t.Fatal(err)
 	}
 	m.t.Cleanup(func() { p.Stop() })
 	return p
+}
+
+// credentials puts those of the drop-in where systemd puts them.
+func (m machine) credentials() string {
+	m.t.Helper()
+	const folder = "/run/credentials/certportal.service"
+	m.run("rm", "-rf", folder)
+	m.run("install", "-d", "-m", "0500", "-o", "certportal", folder)
+	dropIn := string(testkit.Must(os.ReadFile(filepath.Join(m.root, "etc/systemd/system/certportal.service.d/setup.conf")))(m.t))
+	loaded := regexp.MustCompile(`(?m)^LoadCredential=([^:]+):(.+)$`).FindAllStringSubmatch(dropIn, -1)
+	for _, c := range loaded {
+		m.run("install", "-m", "0400", "-o", "certportal", c[2], folder+"/"+c[1])
+	}
+	if len(loaded) != 1 {
+		m.t.Errorf("%d credentials in\n%s", len(loaded), dropIn)
+	}
+	return folder
 }
 
 func ready(ctx context.Context, address string) error {
@@ -101,7 +119,7 @@ func ready(ctx context.Context, address string) error {
 // its CA, removes and purges it.
 func debianPackage(t *testing.T, older, newer string) {
 	m := newMachine(t)
-	if out := m.install(one(t, older, "*.deb")); !strings.Contains(out, "/etc/certportal/certportal.yaml") {
+	if out := m.install(one(t, older, "*.deb")); !strings.Contains(out, "certportal setup") {
 		t.Errorf("the installation does not name the next step:\n%s", out)
 	}
 	unitIsHardened(t, m.root)
@@ -112,10 +130,10 @@ func debianPackage(t *testing.T, older, newer string) {
 		t.Errorf("version: %q, want %q", got, want)
 	}
 	ops := testkit.Must(daemon.FreeAddress())(t)
-	settings := fmt.Sprintf("data: /var/lib/certportal\norganization: Contoso\nlisten: 127.0.0.1:0\nlisten_http: 127.0.0.1:0\nlisten_check: 127.0.0.1:0\n"+
-		"listen_ops: %s\npublic_url: https://certificates.corp.example\npublic_http_url: http://pki.corp.example\nca: {root_key: ec-p256, issuing_key: ec-p256}\n", ops)
-	m.write("etc/certportal/certportal.yaml", settings)
-	m.start(ops).Stop()
+	settings := m.setup(ops)
+	running := m.start(ops)
+	m.enrol(settings)
+	running.Stop()
 	root := testkit.Must(os.ReadFile(filepath.Join(m.root, "var/lib/certportal/ca/root.crt")))(t)
 
 	m.install(one(t, newer, "*.deb"))
@@ -129,18 +147,18 @@ func debianPackage(t *testing.T, older, newer string) {
 			t.Errorf("%s changed:\n%s", file, got)
 		}
 	}
-	wantFile("etc/certportal/certportal.yaml", settings)
+	wantFile("etc/certportal/certportal.yaml", settings.text)
 	wantFile("var/lib/certportal/ca/root.crt", string(root))
 
-	m.write("etc/certportal/ca-passphrase", "of the CA's keys\n")
+	passphrase := string(testkit.Must(os.ReadFile(filepath.Join(m.root, "etc/certportal/ca-passphrase")))(t))
 	m.run("dpkg", "--remove", "certportal")
 	m.wantNoFile("usr/bin/certportal")
-	wantFile("etc/certportal/certportal.yaml", settings)
+	wantFile("etc/certportal/certportal.yaml", settings.text)
 	if out := m.run("dpkg", "--purge", "certportal"); !strings.Contains(out, "kept: /var/lib/certportal") {
 		t.Errorf("a purge does not say that it keeps the CA:\n%s", out)
 	}
 	wantFile("var/lib/certportal/ca/root.crt", string(root))
-	wantFile("etc/certportal/ca-passphrase", "of the CA's keys\n")
+	wantFile("etc/certportal/ca-passphrase", passphrase)
 	m.run("id", "certportal")
 	m.purgeWithoutCA(one(t, newer, "*.deb"))
 }

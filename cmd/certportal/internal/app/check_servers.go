@@ -45,6 +45,26 @@ func CheckInstallation(ctx context.Context, s *config.Settings, wrong *config.Mi
 	return findings
 }
 
+// CheckPart is one part of CheckInstallation, for settings that are not complete yet: names,
+// ports, tls, directory, mail or database.
+func CheckPart(ctx context.Context, s *config.Settings, part string, log *slog.Logger) []portal.Finding {
+	switch part {
+	case "names":
+		return nameFindings(s, nil)
+	case "ports":
+		return portFindings(ctx, s, nil)
+	case "tls":
+		return tlsFindings(s)
+	case "directory":
+		return directoryFindings(ctx, s, log)
+	case "mail":
+		return mailFindings(ctx, s)
+	case "database":
+		return databaseFindings(ctx, s, log)
+	}
+	return nil
+}
+
 // nameFindings looks at the names of the company and of both public addresses, but for
 // those that have mistakes.
 func nameFindings(s *config.Settings, wrong *config.Mistakes) []portal.Finding {

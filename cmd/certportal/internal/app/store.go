@@ -2,12 +2,18 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"certportal/cmd/certportal/internal/config"
+	"certportal/internal/portal"
 	"certportal/store"
+	"certportal/store/sqldb"
 )
 
 // OpenExisting opens an existing database. Commands use it so that a mistyped folder
@@ -41,6 +47,33 @@ func OpenAsIs(ctx context.Context, s *config.Settings, log *slog.Logger) (*store
 	}
 	return store.Open(ctx, store.Config{URL: url, Log: log, Node: s.Node, AsIs: true})
 }
+
+// databaseFindings asks a database server whether it lets the portal in. A database in the
+// data folder is made by the portal.
+func databaseFindings(ctx context.Context, s *config.Settings, log *slog.Logger) []portal.Finding {
+	url, err := DatabaseURL(s)
+	if err == nil && strings.HasPrefix(url, "sqlite:") {
+		return nil
+	}
+	f := portal.Finding{What: "database", State: portal.FindingOK, Text: "the server answers and lets the portal in"}
+	var db *store.DB
+	if err == nil {
+		db, err = store.Open(ctx, store.Config{URL: url, Log: log, Node: s.Node, AsIs: true})
+	}
+	var told *pgconn.PgError
+	switch {
+	case err == nil:
+		_ = db.Close() // nothing was written
+	case errors.Is(err, sqldb.ErrSchemaBehind), errors.As(err, &told) && told.Code == noTable:
+		f.Text += ", which makes its tables at the first start"
+	default:
+		f.State, f.Text = portal.FindingFailed, err.Error()
+	}
+	return []portal.Finding{f}
+}
+
+// noTable is PostgreSQL's code for a table that is not there.
+const noTable = "42P01"
 
 // DatabaseURL is the address of the database: of the settings, or the file in the data folder.
 func DatabaseURL(s *config.Settings) (string, error) {

@@ -34,6 +34,17 @@ func Examine(file string, environ map[string]string) (*Settings, error) {
 	return s, r.err()
 }
 
+// Parse is Examine for a text that is not in a file yet, without the environment.
+func Parse(text []byte) (*Settings, error) {
+	fresh := Defaults()
+	s, r := &fresh, &review{lines: map[string]int{}}
+	if decodeSettings(text, s, r) {
+		r.add(s.Check())
+		r.add(s.CheckFiles())
+	}
+	return s, r.err()
+}
+
 // read reads file and environment over the defaults. Without a review the settings are not
 // complete, and no check of them would be true.
 func read(file string, environ map[string]string) (*Settings, *review, error) {

@@ -72,7 +72,7 @@ func Page(w io.Writer, app *kong.Application, version string) error {
 	b.WriteString(".SH SYNOPSIS\n.B certportal\n.I COMMAND\n.RI [ FLAGS ]\n")
 	section(&b, "DESCRIPTION", roff("Certportal is a web page on which people fetch a client certificate for their phone, so that mail opens without a password. "+
 		"It is one program with its own CA and its own database. "+
-		"certportal demo tries it out; certportal doctor finds out what is wrong."))
+		"Start with certportal setup; certportal doctor finds out what is wrong."))
 	list := commandsOf(app)
 	b.WriteString(".SH FLAGS OF ALL COMMANDS\n")
 	flagList(&b, list[0].flags)

@@ -1,0 +1,83 @@
+package setup
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"certportal/cmd/certportal/internal/config"
+	"certportal/internal/portal"
+	"certportal/internal/test/testkit"
+)
+
+// answered is setup for an installed service, with all answers given.
+func answered(t *testing.T, out *bytes.Buffer, change map[string]string) Config {
+	folder := t.TempDir()
+	c := Config{
+		In: strings.NewReader(""), Out: out, AskNothing: true,
+		Given: map[string]string{
+			"organization": "Contoso", "public_url": "certificates.corp.example", "public_http_url": "pki.corp.example",
+			"directory.kind": "builtin", "directory.domain": "corp.example",
+		},
+		Settings: filepath.Join(folder, "certportal.yaml"), Data: filepath.Join(folder, "data"),
+		Service: &Service{Account: "certportal", UID: os.Getuid(), GID: os.Getgid(), DropIn: filepath.Join(folder, "unit.d", "setup.conf")},
+		Check:   func(context.Context, *config.Settings, string) []portal.Finding { return nil },
+	}
+	for key, answer := range change {
+		c.Given[key] = answer
+	}
+	return c
+}
+
+// TestDropIn gives the capability only to a service that needs it.
+func TestDropIn(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		change map[string]string
+		low    bool
+	}{
+		{"defaults of a service", nil, true},
+		{"high ports", map[string]string{"listen": ":8443", "listen_http": ":8080"}, false},
+		{"one low port", map[string]string{"listen": ":8443", "listen_http": ":80"}, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := answered(t, new(bytes.Buffer), tt.change)
+			testkit.NoError(t, Run(t.Context(), c))
+			text := string(testkit.Must(os.ReadFile(c.Service.DropIn))(t))
+			if got := strings.Contains(text, "CAP_NET_BIND_SERVICE"); got != tt.low {
+				t.Errorf("capability %v, want %v:\n%s", got, tt.low, text)
+			}
+			if want := "\nLoadCredential=ca-passphrase:" + filepath.Join(filepath.Dir(c.Settings), "ca-passphrase") + "\n"; !strings.Contains(text, want) {
+				t.Errorf("no %q in\n%s", want, text)
+			}
+			if s := testkit.Must(config.Load(c.Settings, nil))(t); s.CA.PassphraseFile != "" {
+				t.Errorf("the settings name a passphrase that the account cannot read: %s", s.CA.PassphraseFile)
+			}
+		})
+	}
+}
+
+// TestFailedCheck writes nothing when a server does not answer, unless that is asked for.
+func TestFailedCheck(t *testing.T) {
+	var out bytes.Buffer
+	c := answered(t, &out, nil)
+	c.Check = func(_ context.Context, _ *config.Settings, part string) []portal.Finding {
+		if part != "directory" {
+			return nil
+		}
+		return []portal.Finding{{What: "directory", State: portal.FindingFailed, Text: "no answer"}}
+	}
+	if err := Run(t.Context(), c); !errors.Is(err, ErrStopped) || !strings.Contains(out.String(), "failed: directory: no answer") {
+		t.Errorf("got %v\n%s", err, &out)
+	}
+	if _, err := os.Stat(c.Settings); err == nil {
+		t.Error("the settings were written")
+	}
+	c.KeepFailed = true
+	testkit.NoError(t, Run(t.Context(), c))
+	testkit.Must(config.Load(c.Settings, nil))(t)
+}
