@@ -163,10 +163,16 @@ func debianPackage(t *testing.T, older, newer string) {
 	m.purgeWithoutCA(one(t, newer, "*.deb"))
 }
 
-// purgeWithoutCA installs once more and finds nothing left behind when there is no CA to keep.
+// purgeWithoutCA installs once more: with a passphrase alone, as the CA may be elsewhere,
+// and then with nothing to keep.
 func (m machine) purgeWithoutCA(file string) {
 	m.t.Helper()
-	m.run("rm", "-r", "/var/lib/certportal", "/etc/certportal")
+	m.run("rm", "-r", "/var/lib/certportal")
+	m.install(file)
+	if out := m.run("dpkg", "--purge", "certportal"); !strings.Contains(out, "kept: /etc/certportal") {
+		m.t.Errorf("a purge does not say that it keeps the passphrase:\n%s", out)
+	}
+	m.run("rm", "-r", "/etc/certportal")
 	m.install(file)
 	m.run("dpkg", "--purge", "certportal")
 	for _, gone := range []string{"var/lib/certportal", "etc/certportal", "usr/bin/certportal", "usr/lib/systemd/system/certportal.service"} {

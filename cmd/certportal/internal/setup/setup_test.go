@@ -5,12 +5,16 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
 	"certportal/cmd/certportal/internal/config"
 	"certportal/internal/portal"
+	"certportal/internal/test/daemon"
 	"certportal/internal/test/testkit"
 )
 
@@ -54,11 +58,35 @@ func TestDropIn(t *testing.T) {
 			if want := "\nLoadCredential=ca-passphrase:" + filepath.Join(filepath.Dir(c.Settings), "ca-passphrase") + "\n"; !strings.Contains(text, want) {
 				t.Errorf("no %q in\n%s", want, text)
 			}
+			limit := 1.5
+			if tt.low {
+				limit = 1.6 // the capability, and the users of the machine, among whom it counts
+			}
+			if level := exposure(t, text); level > limit {
+				t.Errorf("systemd rates unit and drop-in %v, want %v at most", level, limit)
+			}
 			if s := testkit.Must(config.Load(c.Settings, nil))(t); s.CA.PassphraseFile != "" {
 				t.Errorf("the settings name a passphrase that the account cannot read: %s", s.CA.PassphraseFile)
 			}
 		})
 	}
+}
+
+// exposure is what systemd-analyze says of the unit of the package with a drop-in.
+func exposure(t *testing.T, dropIn string) float64 {
+	t.Helper()
+	if daemon.Program("systemd-analyze") == "" {
+		daemon.Need(t, "systemd-analyze is not installed")
+	}
+	unit := testkit.Must(os.ReadFile("../../../../scripts/packaging/certportal.service"))(t)
+	file := filepath.Join(t.TempDir(), "certportal.service")
+	testkit.NoError(t, os.WriteFile(file, append(unit, "\n"+dropIn...), 0o600))
+	out := testkit.Must(exec.Command("systemd-analyze", "security", "--offline=true", "--no-pager", file).Output())(t)
+	level := regexp.MustCompile(`exposure level for certportal.service: ([0-9.]+)`).FindSubmatch(out)
+	if level == nil {
+		t.Fatalf("no level in\n%s", out)
+	}
+	return testkit.Must(strconv.ParseFloat(string(level[1]), 64))(t)
 }
 
 // TestFailedCheck writes nothing when a server does not answer, unless that is asked for.
