@@ -12,7 +12,6 @@ import (
 	"certportal/cmd/certportal/internal/app"
 	"certportal/cmd/certportal/internal/backup"
 	"certportal/cmd/certportal/internal/config"
-	"certportal/store"
 	"certportal/store/sqldb"
 )
 
@@ -53,7 +52,7 @@ func (c backupMake) Run(i *invocation) error {
 		return err
 	}
 	defer db.Close()
-	path, report, err := backup.Make(i.ctx, c.source(i, s, db), to, seal)
+	path, report, err := backup.Make(i.ctx, app.BackupSource(s, i.cli.ConfigFile, db, version, byOperator()), to, seal)
 	if err != nil {
 		return err
 	}
@@ -66,13 +65,6 @@ func (c backupMake) Run(i *invocation) error {
 	_, err = fmt.Fprintln(i.io.out, "The passphrase of the CA's keys is not in it, nor that of the backup: keep both elsewhere, on paper too.\n"+
 		"To try it: certportal backup verify "+path)
 	return err
-}
-
-func (c backupMake) source(i *invocation, s *config.Settings, db *store.DB) backup.Source {
-	return backup.Source{
-		DB: db, Data: s.Data, CA: s.Path("ca"), Journal: s.JournalFile(), Settings: i.cli.ConfigFile,
-		Program: version, Now: time.Now, By: byOperator(),
-	}
 }
 
 func (c backupMake) passphrase(i *invocation) (string, error) {

@@ -23,6 +23,7 @@
 //	tls/               the portal's own TLS certificate from the embedded CA
 //	portal.lock        held by the portal that runs on the folder
 //	last-start.json    addresses of the last start, for doctor
+//	last-backup.json   how the last backup went, for doctor
 package main
 
 import (

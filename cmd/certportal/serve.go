@@ -71,6 +71,7 @@ func (i *invocation) serve(s *config.Settings, ready func(context.Context, *app.
 	if err := ready(i.ctx, p); err != nil {
 		return err
 	}
+	p.SettingsFile = i.cli.ConfigFile
 	return p.Serve(i.ctx)
 }
 

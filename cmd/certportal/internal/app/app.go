@@ -44,8 +44,11 @@ import (
 type App struct {
 	version  string
 	Settings *config.Settings
-	log      *slog.Logger
-	Now      func() time.Time
+
+	SettingsFile string // goes into backups; empty: there is none
+
+	log *slog.Logger
+	Now func() time.Time
 
 	DB             *store.DB
 	CA             *localca.CA

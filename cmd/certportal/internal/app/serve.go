@@ -92,6 +92,10 @@ func (p *App) runClocks(ctx context.Context) *sync.WaitGroup {
 	clocks.Go(func() { p.admin.Run(ctx) })
 	clocks.Go(func() { p.admin.RunHourly(ctx) })
 	clocks.Go(func() { p.audit.Run(ctx) })
+	if p.Settings.Backup.Folder != "" {
+		clocks.Go(func() { p.backUp(ctx) })
+		every(ctx, &clocks, backupLook, func() { p.backUp(ctx) })
+	}
 	logExpiries := p.doctor.LogExpiries()
 	logExpiries(ctx)
 	every(ctx, &clocks, time.Hour, func() { logExpiries(ctx) })

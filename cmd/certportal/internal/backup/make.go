@@ -54,23 +54,28 @@ func Make(ctx context.Context, from Source, to string, seal Seal) (string, Repor
 		return "", Report{}, err
 	}
 	defer lock.Close()
-	if err := removeCopies(from.Data); err != nil {
-		return "", Report{}, err
+	report, err := from.into(ctx, path, recipients)
+	return path, report, errors.Join(err, from.noteLast(path, report, err))
+}
+
+// into makes the file.
+func (s Source) into(ctx context.Context, path string, recipients []age.Recipient) (report Report, err error) {
+	if err := removeCopies(s.Data); err != nil {
+		return Report{}, err
 	}
-	var report Report
 	err = durable.CreateFrom(path, 0o600, func(w io.Writer) error {
-		report, err = from.write(ctx, w, recipients)
+		report, err = s.write(ctx, w, recipients)
 		return err
 	})
 	if err != nil {
-		return "", Report{}, fmt.Errorf("making backup %s: %w", path, err)
+		return Report{}, fmt.Errorf("making backup %s: %w", path, err)
 	}
 	info, err := os.Stat(path)
 	if err != nil {
-		return "", Report{}, fmt.Errorf("making backup: %w", err)
+		return Report{}, fmt.Errorf("making backup: %w", err)
 	}
 	report.Size = info.Size()
-	return path, report, nil
+	return report, nil
 }
 
 // abandoned is the age of a file that no backup is still writing.

@@ -38,6 +38,7 @@ func (s *Settings) Check() error {
 		s.checkHelpdesk(),
 		s.checkMail(),
 		s.checkAudit(),
+		s.checkBackup(),
 		s.checkUpstreams(),
 		s.checkLog(),
 	)
@@ -285,7 +286,8 @@ func (s *Settings) CheckFiles() error {
 	for key, file := range map[string]string{
 		"ca.passphrase_file": s.CA.PassphraseFile, "directory.password_file": s.Directory.PasswordFile,
 		"ca.pkcs11.issuing_pin_file": s.CA.PKCS11.IssuingPINFile, "ca.pkcs11.root_pin_file": s.CA.PKCS11.RootPINFile,
-		"openid.client_secret_file": s.OpenID.ClientSecretFile, "revocation.ldap.password_file": s.Revocation.LDAP.PasswordFile,
+		"openid.client_secret_file": s.OpenID.ClientSecretFile, "backup.passphrase_file": s.Backup.PassphraseFile,
+		"revocation.ldap.password_file": s.Revocation.LDAP.PasswordFile,
 	} {
 		if file == "" || key == "ca.passphrase_file" && file == Prompt {
 			continue

@@ -98,6 +98,7 @@ type Settings struct {
 	Mail         MailSettings        `yaml:"mail"`
 	Pages        PageSettings        `yaml:"pages"`
 	Audit        AuditSettings       `yaml:"audit"`
+	Backup       BackupSettings      `yaml:"backup"`
 
 	// Further CA certificates that devices must trust, above all the root of
 	// Exchange's server certificate. Each has a name and a file (PEM or DER).
@@ -261,6 +262,7 @@ func Defaults() Settings {
 		OpenID:   OpenIDSettings{Name: "single sign-on", UPNClaim: "upn"},
 		Exchange: ExchangeSettings{UserName: string(web.UserNameUPN), SyncDays: 7},
 		Admin:    AdminSettings{SecondPerson: admin.DefaultSecondPerson},
+		Backup:   defaultBackup(),
 		Audit:    AuditSettings{SealEvery: auditmonitor.DefaultCheckpointEvery},
 		LogLevel: "info", LogFormat: "text",
 	}

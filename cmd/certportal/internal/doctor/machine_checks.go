@@ -77,12 +77,6 @@ func megabytes(n uint64) string {
 	return fmt.Sprintf("%d MB", n>>20)
 }
 
-// checkBackups says what is known of backups: a timer makes them, not the portal.
-func (d *Doctor) checkBackups(context.Context) []portal.Finding {
-	return []portal.Finding{portal.NewFinding("backups", portal.FindingInfo,
-		portal.Say("backups-none", "the portal makes none by itself and knows of none: let certportal backup run each day, keep the file and the passphrases on other machines, and try a restore"))}
-}
-
 // oldClock is how far the clock may be before the newest thing that the portal signed.
 const oldClock = 10 * time.Minute
 
