@@ -24,7 +24,7 @@ func (s ownDevices) showInstall(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if d.Certificate.Status == portal.Pending {
+	if d.Certificate.Status == portal.Pending && !s.registrar.Failed(d.Certificate) {
 		return s.renderMaking(w, r, d)
 	}
 	brought, err := s.registrar.HasOwnKey(r.Context(), d)
@@ -63,6 +63,7 @@ func (s ownDevices) renderInstall(w http.ResponseWriter, r *http.Request, d port
 	p := page.Install{
 		Layout: s.layout(r), Device: s.card(d), Platform: string(platform),
 		Detected: client.Platform, Browser: client.Browser, Samsung: client.Samsung && platform == portal.Android, TokenForNewFile: newFormToken(),
+		NotMade:   s.registrar.Failed(d.Certificate),
 		Elsewhere: state == pickupElsewhere, Arrived: state == pickupArrived, Limited: s.person(r).limited(),
 	}
 	if !open && state != pickupOpen && !p.Limited {

@@ -10,9 +10,11 @@ import (
 
 	"golang.org/x/net/html"
 
+	"certportal/ca"
 	"certportal/internal/audit"
 	"certportal/internal/enroll"
 	"certportal/internal/portal"
+	"certportal/internal/test/testkit"
 )
 
 // TestMaking shows a page that waits while the certificate is being signed.
@@ -33,6 +35,36 @@ func TestMaking(t *testing.T) {
 	if got.status != 503 || got.header.Get("Retry-After") == "" {
 		t.Errorf("after three minutes: got %d, want 503", got.status)
 	}
+}
+
+// A request that came to nothing says so, with one button that makes the file after all.
+func TestF5_NothingWasIssued(t *testing.T) {
+	t.Parallel()
+	p := newPortal(t)
+	b := p.signedIn("anna", iPhone)
+	id := reserve(t, p, testkit.Must(p.db.AccountByLogin(t.Context(), "anna"))(t).ID)
+	serial := testkit.Must(p.db.Device(t.Context(), "id-of-anna", portal.DeviceID(id)))(t).Certificate.Serial
+	testkit.Must(p.db.Revoke(t.Context(), enroll.Revocation{
+		Serials: []ca.Serial{serial}, Cause: portal.Abandoned, At: p.clock.Now(), Entry: audit.Entry{At: p.clock.Now(), Action: audit.CertificateRevoked},
+	}))(t)
+	got := b.get("/devices/" + id + "/install")
+	testkit.Equal(t, "status", got.status, http.StatusOK)
+	for _, want := range []string{"That did not work", "Nothing was issued"} {
+		testkit.Contains(t, "the page", got.text(), want)
+	}
+	for _, other := range []string{"run out", "If the device already works"} {
+		if strings.Contains(got.text(), other) {
+			t.Errorf("the page says %q", other)
+		}
+	}
+	if buttons := strings.Count(string(got.body), `class="btn`); buttons != 1 {
+		t.Errorf("got %d buttons, want one", buttons)
+	}
+	sent := b.post("/devices/"+id+"/install", "request", "again")
+	if sent.status != http.StatusSeeOther {
+		t.Fatalf("the button: got %d: %s", sent.status, sent.text())
+	}
+	testkit.Contains(t, "the page afterwards", b.get("/devices/"+id+"/install").text(), "certificate")
 }
 
 // TestStoreGone closes the database under a running portal.

@@ -161,7 +161,7 @@ func New(c Config) (*Registrar, error) {
 		rules: Rules{
 			RequireSID: c.Directory.RequiresSID(), EnrollProtected: c.EnrollProtected, EnrollGroup: c.EnrollGroup,
 		},
-		finisher: finisher{store: c.Store, sign: c.Issuer.Sign, revoked: c.Revoked, now: c.Now, log: c.Log},
+		finisher: finisher{store: c.Store, sign: c.Issuer.Sign, revoked: c.Revoked, now: c.Now, log: c.Log, left: new(leftovers)},
 	}, nil
 }
 

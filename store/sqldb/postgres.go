@@ -3,10 +3,14 @@ package sqldb
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"net"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -95,6 +99,28 @@ func (postgresEngine) retryable(err error) bool {
 	switch sqlState(err) {
 	case "40001", "40P01": // serialization failure, deadlock: rolled back for sure
 		return true
+	}
+	return false
+}
+
+func (postgresEngine) away(err error) bool {
+	switch sqlState(err) {
+	case "57P01", "57P02", "57P03": // the server stops, a part of it crashed, it starts
+		return true
+	case "":
+	default:
+		return false // it answered
+	}
+	var connect *pgconn.ConnectError
+	if errors.As(err, &connect) || pgconn.SafeToRetry(err) {
+		return true
+	}
+	for _, gone := range []error{
+		driver.ErrBadConn, io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, syscall.ECONNREFUSED, syscall.ECONNRESET, syscall.EPIPE,
+	} {
+		if errors.Is(err, gone) {
+			return true
+		}
 	}
 	return false
 }

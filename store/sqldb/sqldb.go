@@ -5,7 +5,7 @@
 // There is one SQL text for both engines: PostgreSQL's $1 binds on SQLite too, also
 // repeated and out of order. The dialects differ only in the schema files and here.
 //
-// A transaction is repeated when it lost against another one, and bounded in time:
+// A transaction is repeated when it lost against another one or the server restarts, and bounded in time:
 // one that a person waits for ends after [AnswerTimeout], with an error when the
 // database is locked or gone; background work has [WorkTimeout]. A caller's own
 // deadline holds where it is shorter.
@@ -79,6 +79,10 @@ type engine interface {
 	// retryable reports errors after which the same transaction may succeed, and
 	// of which it is certain that nothing was committed.
 	retryable(error) bool
+
+	// away reports that the server restarts or cannot be reached. A statement that was under
+	// way had no effect unless it was a COMMIT.
+	away(error) bool
 
 	// duplicate reports a violated unique constraint.
 	duplicate(error) bool

@@ -226,6 +226,9 @@ func (sqliteEngine) retryable(err error) bool {
 	return code == sqlite3.SQLITE_BUSY || code == sqlite3.SQLITE_LOCKED
 }
 
+// away has nothing to wait for: a file is there or not.
+func (sqliteEngine) away(error) bool { return false }
+
 func (sqliteEngine) duplicate(err error) bool {
 	code := sqliteCode(err)
 	return code == sqlite3.SQLITE_CONSTRAINT_UNIQUE || code == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY

@@ -25,6 +25,9 @@ const (
 	// against another one.
 	maxTransactionTries = 6
 
+	// awayTry bounds the pause while the server is away: it is that before this try.
+	awayTry = 5
+
 	// firstPause is the mean pause before the second try; it doubles each time.
 	firstPause = 10 * time.Millisecond
 )
@@ -52,7 +55,7 @@ type Tx struct {
 }
 
 // Write runs act in a transaction and commits it, within the time given. It repeats
-// act when another transaction was in the way, so act must set what it returns
+// act when another transaction was in the way or the server restarts, so act must set what it returns
 // afresh each time, and use the context it is given, which ends with that time.
 // When Write returns nil, what act did is durable.
 func (db *DB) Write(ctx context.Context, within time.Duration, doing string, act func(context.Context, *Tx) error) error {
@@ -66,11 +69,34 @@ func (db *DB) Write(ctx context.Context, within time.Duration, doing string, act
 		if db.engine.durabilityLost(err) {
 			db.stop(errBroken, "disk refuses to keep data, writing stopped until restart", err)
 		}
-		if try == maxTransactionTries || !db.engine.retryable(err) || !pause(ctx, try) {
+		if !db.again(ctx, err, try) {
 			return fmt.Errorf("%s: %w", doing, overdue(ctx, err))
 		}
 	}
 }
+
+// again reports whether to repeat what surely had no effect, after a pause. A server that
+// restarts is back within seconds: what waits for it is repeated until its time is over.
+func (db *DB) again(ctx context.Context, err error, try int) bool {
+	var commit *commitError
+	switch {
+	case db.engine.retryable(err) && try < maxTransactionTries:
+		return pause(ctx, try)
+	case db.engine.away(err) && !errors.As(err, &commit):
+		return pause(ctx, min(try, awayTry))
+	}
+	return false
+}
+
+// commitError is the error of a COMMIT. When the connection ends meanwhile, what was done may
+// be committed or not.
+type commitError struct{ err error }
+
+// Error gives the text of the driver's error.
+func (e *commitError) Error() string { return "committing: " + e.err.Error() }
+
+// Unwrap gives the driver's error.
+func (e *commitError) Unwrap() error { return e.err }
 
 // writable refuses writing where it would be lost.
 func (db *DB) writable() error {
@@ -109,7 +135,7 @@ func (db *DB) writeOnce(ctx context.Context, act func(context.Context, *Tx) erro
 		return err
 	}
 	if err := sqlTx.Commit(); err != nil {
-		return err
+		return &commitError{err}
 	}
 	// With the time that is left: what is committed need not wait for a lock.
 	db.writer.learn(ctx, t.missed...)
@@ -184,7 +210,12 @@ func (t *Tx) All(ctx context.Context, query string, args []any, scan func(*sql.R
 func (db *DB) One(ctx context.Context, query string, args []any, into ...any) error {
 	ctx, cancel := bounded(ctx, AnswerTimeout)
 	defer cancel()
-	return overdue(ctx, db.meaning(db.reader.row(ctx, query, args...).Scan(into...)))
+	for try := 1; ; try++ {
+		err := db.reader.row(ctx, query, args...).Scan(into...)
+		if err == nil || !db.engine.away(err) || !pause(ctx, min(try, awayTry)) {
+			return overdue(ctx, db.meaning(err))
+		}
+	}
 }
 
 // All reads rows outside a transaction, as [Tx.All] does inside, within the time
@@ -197,11 +228,20 @@ func (db *DB) All(ctx context.Context, query string, args []any, scan func(*sql.
 func (db *DB) AllWithin(ctx context.Context, within time.Duration, query string, args []any, scan func(*sql.Rows) error) error {
 	ctx, cancel := bounded(ctx, within)
 	defer cancel()
-	rows, err := db.reader.query(ctx, query, args...)
-	if err == nil {
-		err = each(rows, scan)
+	began := false // rows that were given are not given again
+	once := func(rows *sql.Rows) error {
+		began = true
+		return scan(rows)
 	}
-	return overdue(ctx, db.meaning(err))
+	for try := 1; ; try++ {
+		rows, err := db.reader.query(ctx, query, args...)
+		if err == nil {
+			err = each(rows, once)
+		}
+		if err == nil || began || !db.engine.away(err) || !pause(ctx, min(try, awayTry)) {
+			return overdue(ctx, db.meaning(err))
+		}
+	}
 }
 
 func each(rows *sql.Rows, scan func(*sql.Rows) error) error {

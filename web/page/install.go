@@ -39,6 +39,7 @@ type Install struct {
 	ServerAnchor    bool     // the anchors certify a server: iOS needs full trust enabled for them
 	AutoStart       bool     // starts the download by itself; for desktops only
 	Elsewhere       bool     // without Download: the file is offered to another session, which may be using it
+	NotMade         bool     // without Download: the request came to nothing, no file was made
 	TokenForNewFile string   // idempotency token for "Get a new file"
 	Obstacle        *Problem // without Download: why there can be no new file; nil when there can
 }

@@ -162,6 +162,9 @@ func filled(lang string) []sample {
 	barredArrived := arrived
 	barredArrived.Obstacle = obstacle(page.NoSID)
 	s = append(s, sample{"install-barred", barred}, sample{"install-barred-arrived", barredArrived})
+	notMade := over
+	notMade.NotMade = true
+	s = append(s, sample{"install-notmade", notMade})
 	elsewhere := over
 	elsewhere.Elsewhere = true
 	auto := install(f, page.Windows)

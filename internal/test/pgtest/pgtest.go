@@ -130,6 +130,18 @@ func (s *Server) Stop() {
 	}
 }
 
+// Restart stops the server as an administrator does, which ends all connections, and starts
+// it on the same port and data.
+func (s *Server) Restart(t testing.TB) {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.process.server.StopBy(os.Interrupt)
+	if err := s.process.serve(); err != nil {
+		t.Fatalf("starting PostgreSQL again: %v", err)
+	}
+}
+
 func (s *Server) take() (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -17,6 +17,8 @@ type process struct {
 	folder string
 	port   int
 	server *daemon.Process // nil before it runs
+
+	program, data string
 }
 
 func (p *process) address(database string) string {
@@ -54,7 +56,13 @@ func (p *process) run(initdb, postgres string) error {
 	if p.port, err = daemon.Port(); err != nil {
 		return err
 	}
-	cmd := exec.Command(postgres, "-D", data, "-p", strconv.Itoa(p.port), "-c", "listen_addresses=127.0.0.1",
+	p.program, p.data = postgres, data
+	return p.serve()
+}
+
+// serve starts the server on the port.
+func (p *process) serve() (err error) {
+	cmd := exec.Command(p.program, "-D", p.data, "-p", strconv.Itoa(p.port), "-c", "listen_addresses=127.0.0.1",
 		"-c", "unix_socket_directories=", "-c", "fsync=off", "-c", "full_page_writes=off", "-c", "autovacuum=off", "-c", "wal_level=minimal",
 		"-c", "max_wal_senders=0", "-c", "max_connections=200")
 	cmd.Dir, cmd.SysProcAttr = p.folder, attributes()
