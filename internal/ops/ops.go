@@ -1,5 +1,6 @@
 // Package ops serves health checks and Prometheus metrics on a port of its own: /healthz
-// (the process is alive), /readyz (the server can handle requests) and /metrics.
+// (the process is alive), /readyz (the server can handle requests), /readyz/plain (it can
+// serve lists and online answers) and /metrics.
 //
 // The handler is read-only, and no label and no text contains data about people. Access is
 // controlled by the listening address, which is the loopback address by default.
@@ -26,6 +27,10 @@ type Config struct {
 	// Checks decide whether this server is ready. Conditions that affect all replicas
 	// alike belong into Lists and Certificates, for alerts.
 	Checks []Check
+
+	// Plain decide whether this server is ready for plain http: lists and online answers are
+	// served from memory while pages are out of order. Optional.
+	Plain []Check
 
 	Lists        func() []crl.Health                  // optional
 	Company      func() []fetch.Watched               // lists of the company's CAs; optional
@@ -65,6 +70,10 @@ func New(c Config) (http.Handler, error) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", showAlive)
 	mux.HandleFunc("GET /readyz", state.show)
+	if len(c.Plain) > 0 {
+		plain := &readiness{checks: c.Plain, now: c.Now}
+		mux.HandleFunc("GET /readyz/plain", plain.show)
+	}
 	mux.Handle("GET /metrics", metrics)
 	return mux, nil
 }

@@ -16,6 +16,7 @@ import (
 
 	"certportal/cmd/certportal/internal/config"
 	"certportal/cmd/certportal/internal/localca"
+	"certportal/internal/test/testkit"
 )
 
 // onOps asks the port for health and metrics.
@@ -158,4 +159,16 @@ func TestOpsAddressOfTheSettings(t *testing.T) {
 			t.Errorf("%q: got %v", address, err)
 		}
 	}
+}
+
+// While the database is gone pages are out of order and lists are not: the plain-http side
+// stays ready.
+func TestF5_PlainSideIsReadyWithoutTheDatabase(t *testing.T) {
+	p := serving(t, t.TempDir())
+	testkit.Eventually(t, "ready", func() bool { code, _ := p.onOps(t, "/readyz"); return code == http.StatusOK })
+	testkit.NoError(t, p.DB.Close())
+	testkit.Eventually(t, "not ready for pages", func() bool { code, _ := p.onOps(t, "/readyz"); return code == http.StatusServiceUnavailable })
+	code, body := p.onOps(t, "/readyz/plain")
+	testkit.Equal(t, "ready for plain http: "+body, code, http.StatusOK)
+	testkit.Equal(t, "list", status(t, p.client(), p.Public.HTTP.String()+"/crl/issuing.crl"), http.StatusOK)
 }

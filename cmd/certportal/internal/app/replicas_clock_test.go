@@ -81,6 +81,8 @@ func TestF8_ReplicaWithAnotherClock(t *testing.T) {
 			code, body := b.onOps(t, "/readyz")
 			testkit.Equal(t, "readiness", code, http.StatusServiceUnavailable)
 			testkit.Contains(t, "readiness", body, "clock: this machine's clock is 20m0s")
+			_, body = b.onOps(t, "/readyz/plain")
+			testkit.Contains(t, "readiness for plain http", body, "clock: this machine's clock is 20m0s")
 			if !b.hasAlert(t, "clock-stops") || b.hasAlert(t, "sealed") {
 				t.Error("the alert is another one")
 			}

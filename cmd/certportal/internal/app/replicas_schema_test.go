@@ -64,4 +64,7 @@ func TestWrongPassphraseSealsANewReplica(t *testing.T) {
 	code, body := p.onOps(t, "/readyz")
 	testkit.Equal(t, "readiness", code, http.StatusServiceUnavailable)
 	testkit.Contains(t, "readiness", body, "ca: the CA is sealed")
+	code, body = p.onOps(t, "/readyz/plain") // its online answers are tryLater; others have better ones
+	testkit.Equal(t, "readiness for plain http", code, http.StatusServiceUnavailable)
+	testkit.Contains(t, "readiness for plain http", body, "ocsp: nobody signs online answers")
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"certportal/ca/crl"
+	"certportal/ca/ocsp"
 	"certportal/internal/ops"
 	"certportal/internal/succession"
 )
@@ -26,8 +27,18 @@ func (d *Doctor) Ready() []ops.Check {
 		{Name: "store", Look: d.probeStore()},
 		{Name: "clock", Look: func(context.Context) error { return clocks{d}.fault() }},
 		{Name: "ca", Look: func(context.Context) error { return d.c.CA.Ready() }},
-		{Name: "lists", Look: func(context.Context) error { return d.crlsCurrent() }},
+		{Name: "lists", Look: func(context.Context) error { return d.crlsFrom(crl.Ending) }},
 		{Name: "ocsp", Look: func(context.Context) error { return d.ocspCurrent() }},
+	}
+}
+
+// ReadyPlain returns the readiness checks of the plain-http side, which needs no database: no
+// list has ended, online answers are signed, and the clock is right.
+func ReadyPlain(d *Doctor) []ops.Check {
+	return []ops.Check{
+		{Name: "clock", Look: func(context.Context) error { return clocks{d}.fault() }},
+		{Name: "lists", Look: func(context.Context) error { return d.crlsFrom(crl.Ended) }},
+		{Name: "ocsp", Look: func(context.Context) error { return signerLives(d.c.OCSP(), d.c.Now()) }},
 	}
 }
 
@@ -49,9 +60,9 @@ func (d *Doctor) probeStore() func(context.Context) error {
 	}
 }
 
-// crlsCurrent returns an error that names each complete CRL that is missing or about to
-// end.
-func (d *Doctor) crlsCurrent() error {
+// crlsFrom returns an error that names each complete CRL that is missing or of that level, or
+// a worse one.
+func (d *Doctor) crlsFrom(level crl.Level) error {
 	var errs []error
 	for _, h := range d.c.Lists.Health() {
 		of, _ := d.c.CA.Line.Named(h.Issuer)
@@ -59,7 +70,7 @@ func (d *Doctor) crlsCurrent() error {
 		case h.Delta, of.Record.State == succession.Pending: // nothing asks for its list yet
 		case h.List.Number == 0:
 			errs = append(errs, fmt.Errorf("there is no revocation list of %s", h.Issuer))
-		case h.Level >= crl.Ending:
+		case h.Level >= level:
 			errs = append(errs, fmt.Errorf("the revocation list of %s ends at %s", h.Issuer, h.List.NextUpdate.UTC().Format(time.RFC3339)))
 		}
 	}
@@ -69,15 +80,24 @@ func (d *Doctor) crlsCurrent() error {
 // ocspCurrent returns why OCSP answers of this server are stale or missing.
 func (d *Doctor) ocspCurrent() error {
 	h := d.c.OCSP()
+	if err := signerLives(h, d.c.Now()); err != nil || h == nil {
+		return err
+	}
+	if !h.Followed.IsZero() && d.c.Now().Sub(h.Followed) > maxLag {
+		return fmt.Errorf("online answers do not follow the records since %s", h.Followed.UTC().Format(time.RFC3339))
+	}
+	return nil
+}
+
+// signerLives returns why nobody signs online answers here.
+func signerLives(h *ocsp.Health, now time.Time) error {
 	switch {
 	case h == nil:
 		return nil
 	case h.Signer == nil:
 		return errors.New("nobody signs online answers")
-	case !d.c.Now().Before(h.Signer.NotAfter):
+	case !now.Before(h.Signer.NotAfter):
 		return fmt.Errorf("the signer of online answers ended at %s", h.Signer.NotAfter.UTC().Format(time.RFC3339))
-	case !h.Followed.IsZero() && d.c.Now().Sub(h.Followed) > maxLag:
-		return fmt.Errorf("online answers do not follow the records since %s", h.Followed.UTC().Format(time.RFC3339))
 	}
 	return nil
 }
