@@ -61,6 +61,7 @@ type Tx struct {
 func (db *DB) Write(ctx context.Context, within time.Duration, doing string, act func(context.Context, *Tx) error) error {
 	ctx, cancel := bounded(ctx, within)
 	defer cancel()
+	var gone absence
 	for try := 1; ; try++ {
 		err := db.writeOnce(ctx, act)
 		if err == nil {
@@ -69,21 +70,32 @@ func (db *DB) Write(ctx context.Context, within time.Duration, doing string, act
 		if db.engine.durabilityLost(err) {
 			db.stop(errBroken, "disk refuses to keep data, writing stopped until restart", err)
 		}
-		if !db.again(ctx, err, try) {
+		if !db.again(ctx, err, try, &gone) {
 			return fmt.Errorf("%s: %w", doing, overdue(ctx, err))
 		}
 	}
 }
 
-// again reports whether to repeat what surely had no effect, after a pause. A server that
-// restarts is back within seconds: what waits for it is repeated until its time is over.
-func (db *DB) again(ctx context.Context, err error, try int) bool {
+// absence is since when a server is away.
+type absence struct{ since time.Time }
+
+// waited waits for a server that may be back within seconds, and no longer than for an answer,
+// also where the act has more time: it reports whether to ask again.
+func (a *absence) waited(ctx context.Context, try int) bool {
+	if a.since.IsZero() {
+		a.since = time.Now()
+	}
+	return time.Since(a.since) < AnswerTimeout && pause(ctx, min(try, awayTry))
+}
+
+// again reports whether to repeat what surely had no effect, after a pause.
+func (db *DB) again(ctx context.Context, err error, try int, gone *absence) bool {
 	var commit *commitError
 	switch {
 	case db.engine.retryable(err) && try < maxTransactionTries:
 		return pause(ctx, try)
 	case db.engine.away(err) && !errors.As(err, &commit):
-		return pause(ctx, min(try, awayTry))
+		return gone.waited(ctx, try)
 	}
 	return false
 }
@@ -210,9 +222,10 @@ func (t *Tx) All(ctx context.Context, query string, args []any, scan func(*sql.R
 func (db *DB) One(ctx context.Context, query string, args []any, into ...any) error {
 	ctx, cancel := bounded(ctx, AnswerTimeout)
 	defer cancel()
+	var gone absence
 	for try := 1; ; try++ {
 		err := db.reader.row(ctx, query, args...).Scan(into...)
-		if err == nil || !db.engine.away(err) || !pause(ctx, min(try, awayTry)) {
+		if err == nil || !db.engine.away(err) || !gone.waited(ctx, try) {
 			return overdue(ctx, db.meaning(err))
 		}
 	}
@@ -233,12 +246,13 @@ func (db *DB) AllWithin(ctx context.Context, within time.Duration, query string,
 		began = true
 		return scan(rows)
 	}
+	var gone absence
 	for try := 1; ; try++ {
 		rows, err := db.reader.query(ctx, query, args...)
 		if err == nil {
 			err = each(rows, once)
 		}
-		if err == nil || began || !db.engine.away(err) || !pause(ctx, min(try, awayTry)) {
+		if err == nil || began || !db.engine.away(err) || !gone.waited(ctx, try) {
 			return overdue(ctx, db.meaning(err))
 		}
 	}
