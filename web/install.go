@@ -63,7 +63,8 @@ func (s ownDevices) renderInstall(w http.ResponseWriter, r *http.Request, d port
 	p := page.Install{
 		Layout: s.layout(r), Device: s.card(d), Platform: string(platform),
 		Detected: client.Platform, Browser: client.Browser, Samsung: client.Samsung && platform == portal.Android, TokenForNewFile: newFormToken(),
-		NotMade:   s.registrar.Failed(d.Certificate),
+		// Without a challenge a device has no certificate only because none was finished.
+		NotMade:   s.registrar.Failed(d.Certificate) || d.Certificate.Status == "" && !s.makesKey(d.Platform),
 		Elsewhere: state == pickupElsewhere, Arrived: state == pickupArrived, Limited: s.person(r).limited(),
 	}
 	if !open && state != pickupOpen && !p.Limited {

@@ -5,11 +5,14 @@ import (
 	"errors"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"certportal/ca"
+	"certportal/internal/audit"
 	"certportal/internal/enroll"
 	"certportal/internal/portal"
 	"certportal/internal/test/testkit"
+	"certportal/internal/test/testkit/fixture"
 )
 
 // restarting is a store that is away when the certificate is to be recorded, and back later.
@@ -45,18 +48,13 @@ func TestF5_AbandonedIsEndedWhenTheStoreIsBack(t *testing.T) {
 	if !errors.As(err, &outage) || outage.Part != portal.PartStore {
 		t.Fatalf("enrolling: %v, want an outage of the store", err)
 	}
-	devices := testkit.Must(p.Devices(t.Context(), p.anna.ID))(t)
-	testkit.Equal(t, "devices", len(devices), 1)
-	testkit.Equal(t, "status", devices[0].Certificate.Status, portal.Pending)
-	testkit.Equal(t, "it failed", p.Failed(devices[0].Certificate), true)
+	serial := testkit.Must(p.DB.Unfinished(t.Context(), p.Clock.Now().Add(time.Hour), 10))(t)[0]
+	pending := portal.Certificate{Serial: serial, Status: portal.Pending}
+	testkit.Equal(t, "it failed", p.Failed(pending), true)
 	back.Store(true)
-	var after portal.Device
-	testkit.Eventually(t, "it is ended", func() bool {
-		after = testkit.Must(p.Device(t.Context(), p.anna.ID, devices[0].ID))(t)
-		return after.Certificate.Status == portal.Revoked
-	})
-	testkit.Equal(t, "cause", after.Certificate.Cause, portal.Abandoned)
-	testkit.Equal(t, "it failed", p.Failed(after.Certificate), true)
+	testkit.Eventually(t, "it is ended", func() bool { return !p.Failed(pending) })
+	testkit.Equal(t, "unfinished", len(testkit.Must(p.DB.Unfinished(t.Context(), p.Clock.Now().Add(time.Hour), 10))(t)), 0)
+	testkit.Equal(t, "revocations", fixture.Count(p.Entries(), audit.CertificateRevoked), 1)
 	again := testkit.Must(p.Enroll(t.Context(), request))(t)
 	issued := testkit.Must(p.Device(t.Context(), p.anna.ID, again.Device))(t)
 	testkit.Equal(t, "status", issued.Certificate.Status, portal.Issued)
