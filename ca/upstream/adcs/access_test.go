@@ -3,6 +3,7 @@ package adcs_test
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -94,4 +95,27 @@ func TestA17_WrongPasswordIsTriedOnce(t *testing.T) {
 	}
 	wait.Wait()
 	testkit.Equal(t, "messages with the wrong password", len(server.Bodies()), 1)
+}
+
+// What a server says without SOAP is the only reason that an administrator gets. Its pages
+// are none.
+func TestTextWithoutSOAPIsKept(t *testing.T) {
+	server := ces.Start(t)
+	client := newClient(t, byCertificate(t, server))
+	request, _ := standin.NewRequest(t)
+	for sent, want := range map[string]string{
+		"The requested template is not valid": "The requested template is not valid",
+		"\ufeff <!DOCTYPE html><p>no":         "",
+		"\xff\xfe":                            "",
+	} {
+		server.SetText(http.StatusForbidden, sent)
+		_, err := client.Submit(t.Context(), request)
+		testkit.Equal(t, "text", deniedBy(t, err).Text, want)
+	}
+	server.SetText(http.StatusInternalServerError, "File 2147483647 not found")
+	_, err := client.Submit(t.Context(), request)
+	wantUnknown(t, err)
+	if _, err := client.Probe(t.Context()); err == nil || !strings.Contains(err.Error(), "File 2147483647 not found") {
+		t.Errorf("error is %v, want the text of the server", err)
+	}
 }

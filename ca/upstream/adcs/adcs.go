@@ -194,14 +194,14 @@ func (c *Client) askOne(ctx context.Context, w *wire.Client, who *login, body to
 		return nil, err
 	}
 	if got.Status != http.StatusOK && got.Status != http.StatusBadRequest && got.Status != http.StatusInternalServerError {
-		return nil, got.Refusal("")
+		return nil, got.Refusal(plain(got.Body))
 	}
 	response, fault, err := parseReply(got.Body)
 	switch {
 	case err != nil && got.Status == http.StatusOK:
 		return nil, err
 	case err != nil:
-		return nil, got.Refusal("")
+		return nil, got.Refusal(plain(got.Body))
 	case fault != nil:
 		return nil, fault.err()
 	case got.Status != http.StatusOK:

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/smallstep/pkcs7"
 
@@ -71,6 +72,16 @@ func parseReply(text []byte) (*tokenResponse, *fault, error) {
 		return &body.Collections[0].Responses[0], nil, nil
 	}
 	return nil, nil, errors.New("SOAP message holds neither one fault nor one response")
+}
+
+// plain gives the text of an answer that is neither XML nor a page. Its type says nothing:
+// servers that imitate the web service send text as HTML and as SOAP.
+func plain(body []byte) string {
+	text := strings.TrimLeft(string(body), "\ufeff \t\r\n")
+	if strings.HasPrefix(text, "<") || !utf8.ValidString(text) {
+		return ""
+	}
+	return text
 }
 
 // onlySpaceLeft refuses a second message behind the first: which of the two is the answer

@@ -37,6 +37,8 @@ type CA struct {
 
 	mu       sync.Mutex
 	bare     string // subcode of a fault without detail; empty: none
+	status   int    // of an answer that is text; 0: none
+	text     string
 	noNumber bool
 	asked    []string // bodies
 }
@@ -82,6 +84,14 @@ func (c *CA) SetFault(subcode string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.bare = subcode
+}
+
+// SetText makes the web server answer with text that is neither SOAP nor a page, and says so
+// wrongly, as adcs_python does. Status 0 ends that.
+func (c *CA) SetText(status int, text string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.status, c.text = status, text
 }
 
 // LoseNumbers makes pending answers carry no number.
@@ -138,7 +148,7 @@ func (c *CA) serve(w http.ResponseWriter, r *http.Request, path string, known fu
 	}
 	c.mu.Lock()
 	c.asked = append(c.asked, string(body))
-	bare := c.bare
+	bare, status, text := c.bare, c.status, c.text
 	c.mu.Unlock()
 	var m message
 	wrong := xml.Unmarshal(body, &m) != nil
@@ -153,6 +163,10 @@ func (c *CA) serve(w http.ResponseWriter, r *http.Request, path string, known fu
 	case !known(m) || c.Fault() == standin.Unauthorized:
 		// not XML, as the web server answers
 		http.Error(w, "<!DOCTYPE html><p>You are not authorized &nbsp;", http.StatusUnauthorized)
+	case status != 0:
+		w.Header().Set("Content-Type", contentType)
+		w.WriteHeader(status)
+		io.WriteString(w, text)
 	case bare != "":
 		c.fault(w, bare, "")
 	case poll:
