@@ -81,11 +81,11 @@ type signRequest struct {
 	Format string `json:"format"`
 
 	// For sign/<role>, which ignores the names of the request.
-	CommonName string `json:"common_name,omitempty"`
-	AltNames   string `json:"alt_names,omitempty"`
-	OtherSANs  string `json:"other_sans,omitempty"`
-	URISANs    string `json:"uri_sans,omitempty"`
-	WithoutCN  bool   `json:"exclude_cn_from_sans,omitempty"`
+	CommonName string   `json:"common_name,omitempty"`
+	AltNames   string   `json:"alt_names,omitempty"`
+	OtherSANs  string   `json:"other_sans,omitempty"`
+	URISANs    []string `json:"uri_sans,omitempty"` // a list: text is split at its commas
+	WithoutCN  bool     `json:"exclude_cn_from_sans,omitempty"`
 }
 
 // Submit implements [upstream.CA]. It asks first whether the token is good, so that a token
@@ -136,7 +136,7 @@ func (s *signRequest) names(r upstream.Request) error {
 	s.CommonName, s.AltNames, s.WithoutCN = csr.Subject.CommonName, r.Subject.Mail, true
 	s.OtherSANs = "1.3.6.1.4.1.311.20.2.3;utf8:" + r.Subject.UPN
 	if r.Subject.SID != "" {
-		s.URISANs = "tag:microsoft.com,2022-09-14:sid:" + r.Subject.SID
+		s.URISANs = []string{"tag:microsoft.com,2022-09-14:sid:" + r.Subject.SID}
 	}
 	return nil
 }
@@ -232,7 +232,7 @@ func (c *CA) post(ctx context.Context, token, path string, body any) (wire.Reply
 	return reply, err
 }
 
-// refusal reads {"errors": ["…"]}. A standby that does not forward answers 307 with the
+// refusal reads {"errors": ["…"]}, some of several lines. A standby that does not forward answers 307 with the
 // address of the active server.
 func refusal(reply wire.Reply) error {
 	if reply.Success() {
@@ -244,5 +244,5 @@ func refusal(reply wire.Reply) error {
 	if json.Unmarshal(reply.Body, &said) != nil {
 		said.Errors = nil // not from Vault, but from a server before it
 	}
-	return reply.Refusal(strings.Join(said.Errors, "; "))
+	return reply.Refusal(strings.Join(strings.Fields(strings.Join(said.Errors, "; ")), " "))
 }

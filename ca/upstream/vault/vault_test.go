@@ -94,6 +94,15 @@ func TestTokenThatExpiresInTheMiddleIsNoSecondSubmit(t *testing.T) {
 	testkit.NoError(t, submit(t, c)) // the next request logs in again
 }
 
+func TestRefusalIsOneLine(t *testing.T) {
+	s := standinvault.Start(t)
+	s.Set(standin.Unauthorized)
+	denied, _ := errors.AsType[*upstream.Denied](submit(t, client(t, s, time.Minute, nil)))
+	if denied == nil || denied.Text != "1 error occurred: * permission denied" {
+		t.Errorf("error is %v, want its lines as one", denied)
+	}
+}
+
 func TestSealedVaultGetsNoRequest(t *testing.T) {
 	s := standinvault.Start(t)
 	c := client(t, s, time.Minute, nil)

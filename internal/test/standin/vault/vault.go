@@ -8,7 +8,9 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -213,8 +215,8 @@ func (c *CA) signed(w http.ResponseWriter, r *http.Request) {
 		TTL        string `json:"ttl"`
 		CommonName string `json:"common_name"`
 		AltNames   string `json:"alt_names"`
-		OtherSANs  string `json:"other_sans"`
-		URISANs    string `json:"uri_sans"`
+		OtherSANs  list   `json:"other_sans"`
+		URISANs    list   `json:"uri_sans"`
 	}
 	err := json.NewDecoder(r.Body).Decode(&body)
 	block, _ := pem.Decode([]byte(body.CSR))
@@ -222,13 +224,19 @@ func (c *CA) signed(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, "common name anna not allowed by this role")
 		return
 	}
+	for _, name := range body.URISANs {
+		if uri, err := url.Parse(name); err != nil || uri.Scheme == "" {
+			refuse(w, http.StatusBadRequest, fmt.Sprintf("the provided URI Subject Alternative Name %q is not a valid URI", name))
+			return
+		}
+	}
 	cert, err := c.Issue(block.Bytes)
 	if err != nil {
 		refuse(w, http.StatusBadRequest, err.Error())
 		return
 	}
 	c.mu.Lock()
-	c.verb = append(c.verb, strings.Join([]string{strings.Split(r.URL.Path, "/")[3], body.CommonName, body.AltNames, body.OtherSANs, body.URISANs}, " "))
+	c.verb = append(c.verb, strings.Join([]string{strings.Split(r.URL.Path, "/")[3], body.CommonName, body.AltNames, strings.Join(body.OtherSANs, " "), strings.Join(body.URISANs, " ")}, " "))
 	c.mu.Unlock()
 	made, _ := json.Marshal(map[string]any{
 		"data": map[string]any{
@@ -238,6 +246,19 @@ func (c *CA) signed(w http.ResponseWriter, r *http.Request) {
 		"warnings": nil,
 	})
 	c.Answer(w, r, http.StatusOK, "application/json", made)
+}
+
+// list is a JSON list, or text that is split at its commas, as OpenBao reads parameters.
+type list []string
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (l *list) UnmarshalJSON(raw []byte) error {
+	var text string
+	if json.Unmarshal(raw, &text) == nil {
+		*l = strings.Split(text, ",")
+		return nil
+	}
+	return json.Unmarshal(raw, (*[]string)(l))
 }
 
 // Signed gives verb and names of each request that was fulfilled.
