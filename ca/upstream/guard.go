@@ -65,8 +65,8 @@ func (g *Guard) look(secret string) (accepted bool, err error) {
 	return secret == g.accepted, nil
 }
 
-// note remembers the outcome. What ended before the server looked at the secret, or without
-// an answer, says nothing about it.
+// note remembers the outcome. Only a success shows that the server took the secret: other
+// errors may come from before it looked.
 func (g *Guard) note(secret string, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -77,7 +77,7 @@ func (g *Guard) note(secret string, err error) {
 		if g.accepted == secret {
 			g.accepted = ""
 		}
-	case err == nil || answered:
+	case err == nil:
 		g.accepted = secret
 		if g.refused == secret {
 			g.refused, g.err = "", nil

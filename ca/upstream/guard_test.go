@@ -40,6 +40,10 @@ func (s *server) try(g *upstream.Guard, secret string) error {
 func TestA17_RefusedSecretIsTriedOnce(t *testing.T) {
 	clock := testkit.NewClock()
 	g, s := upstream.NewGuard(clock.Now), &server{right: "new"}
+	before := &upstream.Denied{Code: "HTTP 403", Credentials: true} // by what is before the server, which saw no password
+	if err := g.Try(t.Context(), "old", func() error { return before }); !errors.Is(err, before) {
+		t.Errorf("error is %v, want %v", err, before)
+	}
 	var wait sync.WaitGroup
 	for range 50 {
 		wait.Go(func() {

@@ -63,8 +63,16 @@ func (c backupMake) Run(i *invocation) error {
 		return err
 	}
 	_, err = fmt.Fprintln(i.io.out, "The passphrase of the CA's keys is not in it, nor that of the backup: keep both elsewhere, on paper too.\n"+
-		"To try it: certportal backup verify "+path)
+		"To try it: certportal backup verify "+path+" "+c.opener())
 	return err
+}
+
+// opener is the flag that opens the backup.
+func (c backupMake) opener() string {
+	if len(c.Recipient) > 0 {
+		return "--identity-file KEY"
+	}
+	return "--passphrase-file " + c.PassphraseFile
 }
 
 func (c backupMake) passphrase(i *invocation) (string, error) {

@@ -69,14 +69,14 @@ func printOutcome(w io.Writer, data string, o backup.Outcome, took time.Duration
 			"If the old journal exists, restore again with --journal before you start the portal.\n"
 	}
 	text += fmt.Sprintf("\nEveryone is signed out; codes and waiting files have ended. Issuing is stopped.\n"+
-		"1. Put the passphrase of the CA's keys where it was: ca.passphrase_file, or %s\n", filepath.Join(data, "ca-passphrase"))
+		"1. Put the passphrase of the CA's keys where it was: ca.passphrase_file, the credential of the service (%s after certportal setup), or %s\n", "/etc/certportal/ca-passphrase", filepath.Join(data, "ca-passphrase"))
 	if o.Settings != "" {
 		text += fmt.Sprintf("2. The settings of then are in %s: put them where certportal reads them.\n", o.Settings)
 	} else {
 		text += "2. The backup has no settings file: bring your own.\n"
 	}
 	text += "3. Start the portal and look at the built-in accounts: one that was removed or disabled since is back.\n" +
-		"4. Let issuing go on: at /admin/halt, or with certportal resume.\n"
+		"4. Let issuing go on: at /admin/halt, or with certportal resume and the --config of the portal.\n"
 	_, err := fmt.Fprintf(w, "%s\nRestored in %v.\n", text, took.Round(time.Millisecond))
 	return err
 }

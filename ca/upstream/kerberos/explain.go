@@ -1,12 +1,14 @@
 package kerberos
 
 import (
-	"regexp"
-	"strconv"
+	"errors"
+	"fmt"
 
 	"github.com/jcmturner/gokrb5/v8/iana/errorcode"
+	"github.com/jcmturner/gokrb5/v8/messages"
 
 	"certportal/ca/upstream"
+	"certportal/internal/escape"
 )
 
 // remedy is what to do about an error of the KDC (RFC 4120 section 7.5.9), and whether the
@@ -28,19 +30,17 @@ func remedies() map[int32]remedy {
 	}
 }
 
-// explain classifies an error of the KDC. The library gives its number in the text only.
+// explain classifies what kept the account from a ticket.
 func explain(err error) error {
-	if err == nil {
-		return nil
+	if errors.Is(err, errNoKDC) {
+		return fmt.Errorf("%w (domain controllers are asked on TCP 88; DNS names them by _kerberos._tcp.REALM, or krb5_config_file does)", err)
 	}
-	found := regexp.MustCompile(`KRB Error: \((\d+)\) (\w+)`).FindStringSubmatch(err.Error())
-	if found == nil {
+	refused, is := errors.AsType[messages.KRBError](err)
+	if !is {
 		return err
 	}
-	code, atoi := strconv.ParseInt(found[1], 10, 32)
-	remedy, known := remedies()[int32(code)]
-	if atoi != nil || !known {
-		return err
+	remedy := remedies()[refused.ErrorCode]
+	return &upstream.Denied{
+		Code: errorcode.Lookup(refused.ErrorCode), Hint: remedy.hint, Text: escape.Value(refused.EText), Credentials: true, SignIn: remedy.signIn,
 	}
-	return &upstream.Denied{Code: found[2], Hint: remedy.hint, Credentials: true, SignIn: remedy.signIn}
 }

@@ -109,32 +109,19 @@ func (a *Account) kept(service string) (ticket, bool) {
 func (a *Account) ticket(ctx context.Context, service string) (ticket, error) {
 	select {
 	case a.asking <- struct{}{}:
+		defer func() { <-a.asking }()
 	case <-ctx.Done():
 		return ticket{}, fmt.Errorf("waiting for a ticket: %w", ctx.Err())
 	}
 	if t, ok := a.kept(service); ok {
-		<-a.asking
 		return t, nil
 	}
-	type result struct {
-		ticket
-		error
+	t, err := a.ask(ctx, service)
+	if err != nil {
+		return ticket{}, err
 	}
-	got := make(chan result, 1)
-	go func() { // the library takes no context; its questions end after 5 s each
-		defer func() { <-a.asking }()
-		t, err := a.ask(service)
-		if err == nil {
-			a.mu.Lock()
-			a.held[service] = t
-			a.mu.Unlock()
-		}
-		got <- result{t, err}
-	}()
-	select {
-	case r := <-got:
-		return r.ticket, r.error
-	case <-ctx.Done():
-		return ticket{}, fmt.Errorf("asking for a ticket for %s: %w", service, ctx.Err())
-	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.held[service] = t
+	return t, nil
 }

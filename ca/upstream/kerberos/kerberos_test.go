@@ -161,8 +161,11 @@ func TestRefusalsOfTheKDC(t *testing.T) {
 			c.Keytab = func() ([]byte, error) { return []byte("\x05\x02\x00\x00\x00\x7fs3cret"), nil }
 		}, "damaged"},
 		"no keytab":      {func(c *kerberos.Config) { c.Keytab = func() ([]byte, error) { return nil, os.ErrNotExist } }, "reading keytab"},
-		"no KDC answers": {func(c *kerberos.Config) { c.Realms = kdcAt(testkit.Must(daemon.FreeAddress())(t)) }, "signing in to Kerberos"},
-		"a KDC of noise": {func(c *kerberos.Config) { c.Realms = kdcAt(noise(t)) }, "signing in to Kerberos"},
+		"no KDC answers": {func(c *kerberos.Config) { c.Realms = kdcAt(testkit.Must(daemon.FreeAddress())(t)) }, "asked on TCP 88"},
+		"a KDC of 4 GB":  {func(c *kerberos.Config) { c.Realms = kdcAt(noise(t, "\xff\xff\xff\xff")) }, "octets, at most"},
+		"a KDC of noise": {func(c *kerberos.Config) {
+			c.Realms = kdcAt(noise(t, "\x00\x00\x00\x08\x7e\x06\x30\x04\xa0\x02\x02\x7f"))
+		}, "signing in to Kerberos"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := well
@@ -204,7 +207,7 @@ func kdcAt(address string) func() ([]byte, error) {
 }
 
 // noise is a server that answers with what no KDC says.
-func noise(t *testing.T) string {
+func noise(t *testing.T, answer string) string {
 	t.Helper()
 	l := testkit.Must(net.Listen("tcp", "127.0.0.1:0"))(t)
 	t.Cleanup(func() { l.Close() })
@@ -214,7 +217,7 @@ func noise(t *testing.T) string {
 			if err != nil {
 				return
 			}
-			io.WriteString(conn, "\x00\x00\x00\x08\x7e\x06\x30\x04\xa0\x02\x02\x7f")
+			io.WriteString(conn, answer)
 			conn.Close()
 		}
 	}()

@@ -74,7 +74,11 @@ func (c *Client) signedExchange(ctx context.Context, way *signIn, call Call) (Re
 		return Reply{}, fmt.Errorf("signing in by %s: the server does not ask for it: %w", way.name, upstream.ErrUnsent)
 	}
 	challenge, offered := way.challenge(asked)
-	if asked.Status != http.StatusUnauthorized || !offered {
+	if asked.Status == http.StatusUnauthorized && !offered {
+		denied := &upstream.Denied{Code: asked.code(), Text: "the server does not offer " + way.name, Credentials: true} // not of the sign-in: nothing was shown
+		return Reply{}, fmt.Errorf("%w: %w", upstream.ErrUnsent, denied)
+	}
+	if asked.Status != http.StatusUnauthorized {
 		return asked, nil
 	}
 	bound, err := c.binding(asked)

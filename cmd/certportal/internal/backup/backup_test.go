@@ -323,6 +323,16 @@ func TestRestoreIntoAUsedPlace(t *testing.T) {
 	})
 }
 
+// A journal that cannot be read is found before anything is filled.
+func TestF15_JournalThatIsNotThere(t *testing.T) {
+	i := newInstallation(t, fixture.SQLite(t))
+	to := i.target(t)
+	to.Newer = filepath.Join(t.TempDir(), "mistyped.journal")
+	if _, err := Restore(t.Context(), filepath.Join(t.TempDir(), "no backup"), i.key, to); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "--journal") {
+		t.Errorf("got %v, want that the journal is not there", err)
+	}
+}
+
 // A journal of another portal is refused: its serials mean nothing here.
 func TestF15_ForeignJournal(t *testing.T) {
 	i, other := newInstallation(t, fixture.SQLite(t)), newInstallation(t, fixture.SQLite(t))

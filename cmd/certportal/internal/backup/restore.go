@@ -55,8 +55,8 @@ func Restore(ctx context.Context, file string, key Key, to Target) (o Outcome, e
 	defer func() { err = errors.Join(err, p.leave()) }()
 	r := &restore{Target: to, place: p}
 	defer func() { err = errors.Join(err, r.close(ctx)) }()
-	if r.Newer != "" && r.inUse() {
-		return o, fmt.Errorf("there is a journal at %s, which counts: leave --journal away, or move that one away", r.Journal)
+	if err := r.checkNewer(); err != nil {
+		return o, err
 	}
 	if o.Report, err = unpack(file, key, func(h Header) sink { return r.sink(ctx, h) }); err != nil {
 		return o, err
@@ -197,6 +197,21 @@ func (r *restore) end(ctx context.Context, db *store.DB, o *Outcome) error {
 		"issued-since": strconv.Itoa(o.Since.Issued), "revoked-since": strconv.Itoa(o.Since.Revoked), "recalled": strconv.Itoa(o.Recalled),
 	}
 	return db.Note(ctx, entry)
+}
+
+// checkNewer refuses a journal that cannot be used, before anything is filled.
+func (r *restore) checkNewer() error {
+	switch {
+	case r.Newer == "":
+		return nil
+	case r.inUse():
+		return fmt.Errorf("there is a journal at %s, which counts: leave --journal away, or move that one away", r.Journal)
+	}
+	f, err := os.Open(r.Newer)
+	if err != nil {
+		return fmt.Errorf("opening the journal of --journal: %w", err)
+	}
+	return f.Close()
 }
 
 // inUse reports a journal at its place.

@@ -265,7 +265,7 @@ func (u UpstreamSettings) checkPairs(at string) error {
 		}
 	case UpstreamEST, UpstreamADCS, UpstreamCertsrv:
 		if (u.User == "") == (u.Certificate == "") && u.Kind != UpstreamEST || u.User == "" && u.Certificate == "" {
-			errs = append(errs, fmt.Errorf("%s: name a TLS client certificate (certificate and key), or user and password_file", at))
+			errs = append(errs, fmt.Errorf("%s: name one way to sign in: certificate and key, or user with password_file or, by Kerberos, keytab_file", at))
 		}
 		if (u.AgentCertificate == "") != (u.Domain == "") {
 			errs = append(errs, fmt.Errorf("%s: an enrolment agent needs domain, the name before the backslash", at))

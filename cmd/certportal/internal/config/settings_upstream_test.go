@@ -51,7 +51,7 @@ func TestUpstreamSettings(t *testing.T) {
 		{"what another kind needs", upstreamText(UpstreamEST, "user: u", "password_file: /p", "template: User"), "upstreams[0].template: is of no use"},
 		{"what it needs", upstreamText(UpstreamStepCA, "provisioner: p"), "upstreams[0].provisioner_key_file: is missing"},
 		{"two ways in", upstreamText(UpstreamVault, "role: r", "token_file: /t", "certificate_role: p"), "name one of token_file"},
-		{"no way in", upstreamText(UpstreamADCS, "template: User"), "name a TLS client certificate"},
+		{"no way in", upstreamText(UpstreamADCS, "template: User"), "name one way to sign in"},
 		{"user without password", upstreamText(UpstreamEST, "user: u"), "user needs password_file"},
 		{"a certificate without its key", upstreamText(UpstreamEST, "certificate: /c"), "needs the other of its pair"},
 		{"a role that loses the SID", upstreamText(UpstreamVault, "role: r", "token_file: /t", "by_role: true"), "upstreams[0].by_role"},
