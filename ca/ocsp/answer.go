@@ -33,7 +33,7 @@ func (r *Responder) sign(ctx context.Context, req Request) (Answer, error) {
 	}
 	defer leave(r.signing)
 	now := r.c.Now()
-	by, ok := r.signers.use(now)
+	by, ok := r.signer(now)
 	if !ok {
 		return Answer{}, errLater
 	}
@@ -54,6 +54,15 @@ func (r *Responder) sign(ctx context.Context, req Request) (Answer, error) {
 		return Answer{DER: wrap(body, by.certs)}, nil
 	}
 	return Answer{wrap(body, by.certs), latest(singles), soonest(singles)}, nil
+}
+
+// signer gives the signer, false when there is none or it must not sign: an answer that is
+// dated ahead says good after its certificate was revoked.
+func (r *Responder) signer(now time.Time) (*signer, bool) {
+	if r.c.Hold != nil && r.c.Hold() != nil {
+		return nil, false
+	}
+	return r.signers.use(now)
 }
 
 // make signs the answer of one form and caches it with its status.
@@ -158,7 +167,7 @@ func (r *Responder) renewOne(ctx context.Context, old *cachedStatus) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	now := r.c.Now()
-	by, ok := r.signers.use(now)
+	by, ok := r.signer(now)
 	if !ok {
 		return errLater
 	}

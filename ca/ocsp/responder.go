@@ -50,6 +50,10 @@ type Config struct {
 	// ca.ResponderConfig. It is called about every two weeks.
 	Certify func(ctx context.Context, key crypto.PublicKey) (*x509.Certificate, error)
 
+	// Hold says why nothing may be signed on this machine now: its clock is wrong. What is
+	// kept is still answered. Optional.
+	Hold func() error
+
 	Key  ca.KeyKind       // of the signer; default ca.ECP256
 	Life time.Duration    // from thisUpdate to nextUpdate of an answer; default DefaultLife
 	Now  func() time.Time // default time.Now

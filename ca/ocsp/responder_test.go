@@ -9,6 +9,7 @@ import (
 	"math/big"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -346,6 +347,31 @@ func TestSignerIsRenewed(t *testing.T) {
 	b.mustRefresh()
 	if got := b.ask(cert).Status; got != xocsp.Good {
 		t.Errorf("after the trouble: got %d", got)
+	}
+}
+
+// TestF8_WrongClockSignsNoAnswers: an answer of a machine that is days ahead could be kept, and
+// say good after its certificate was revoked. What was signed before is served.
+func TestF8_WrongClockSignsNoAnswers(t *testing.T) {
+	var wrong atomic.Bool
+	b := newBench(t, ca.ECP256, func(c *ocsp.Config) {
+		c.Hold = func() error {
+			if wrong.Load() {
+				return errors.New("this machine's clock is ahead")
+			}
+			return nil
+		}
+	})
+	kept, cold := b.issued(), b.issued()
+	b.ask(kept)
+	wrong.Store(true)
+	wantRefusal(t, "not kept", b.Respond(t.Context(), b.request(cold, crypto.SHA1)), tryLater)
+	if got := b.ask(kept).Status; got != xocsp.Good {
+		t.Errorf("kept: got %d", got)
+	}
+	wrong.Store(false)
+	if got := b.ask(cold).Status; got != xocsp.Good {
+		t.Errorf("with the right clock: got %d", got)
 	}
 }
 

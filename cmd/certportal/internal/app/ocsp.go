@@ -54,7 +54,7 @@ func (p *App) answerFor(ctx context.Context, of succession.Authority) error {
 		})
 	}
 	r, err := ocsp.New(ocsp.Config{
-		Store: p.DB, Name: of.Name, Issuing: of.Certificate, Certify: certify,
+		Store: p.DB, Name: of.Name, Issuing: of.Certificate, Certify: certify, Hold: p.clock.Fault,
 		Life: p.Settings.Revocation.OCSPLife, Now: p.Now, Log: p.log,
 	})
 	if err != nil {
