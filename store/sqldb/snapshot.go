@@ -42,16 +42,21 @@ type Snapshot struct {
 		QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 	}
 	conn  *sql.Conn // of PostgreSQL
+	blank Blank     // of PostgreSQL
 	close func() error
 }
 
+// Blank names columns, by table, that are NULL in every row of a snapshot.
+type Blank map[string][]string
+
 // Snapshot takes a snapshot, which the caller closes. That of SQLite is a file of its own in
 // the folder, without what was deleted; that of PostgreSQL is a transaction that stays open.
-func (db *DB) Snapshot(ctx context.Context, folder string) (s *Snapshot, err error) {
+// Neither gives out what is in the blank columns.
+func (db *DB) Snapshot(ctx context.Context, folder string, blank Blank) (s *Snapshot, err error) {
 	if e, ok := db.engine.(sqliteEngine); ok {
-		s, err = copySQLite(ctx, e.path, folder)
+		s, err = copySQLite(ctx, e.path, folder, blank)
 	} else {
-		s, err = db.snapshotPostgres(ctx)
+		s, err = db.snapshotPostgres(ctx, blank)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("taking snapshot of database: %w", err)
@@ -67,7 +72,7 @@ func (s *Snapshot) One(ctx context.Context, query string, into ...any) error {
 // CopyTable writes the rows of a table of PostgreSQL in the text format of COPY, one line
 // each, and counts them.
 func (s *Snapshot) CopyTable(ctx context.Context, t *Table, w io.Writer) (err error) {
-	t.Rows, err = copyOut(ctx, s.conn, *t, w)
+	t.Rows, err = copyOut(ctx, s.conn, *t, s.blank[t.Name], w)
 	if err != nil {
 		return fmt.Errorf("copying table %s: %w", t.Name, err)
 	}
@@ -79,7 +84,7 @@ func (s *Snapshot) Close() error { return s.close() }
 
 // copySQLite writes the copy of a SQLite file into a new file, through a connection of its
 // own: writers are not kept waiting.
-func copySQLite(ctx context.Context, path, folder string) (*Snapshot, error) {
+func copySQLite(ctx context.Context, path, folder string, blank Blank) (*Snapshot, error) {
 	// Made here, because SQLite would let other accounts read it.
 	made, err := os.CreateTemp(folder, CopyPrefix+"*.db")
 	if err != nil {
@@ -89,6 +94,9 @@ func copySQLite(ctx context.Context, path, folder string) (*Snapshot, error) {
 	err = made.Close()
 	if err == nil {
 		err = vacuumInto(ctx, path, file)
+	}
+	if err == nil {
+		err = blankFile(ctx, file, blank)
 	}
 	if err != nil {
 		return nil, errors.Join(err, os.Remove(file))
@@ -115,6 +123,30 @@ func vacuumInto(ctx context.Context, path, file string) error {
 	}
 	_, err = db.ExecContext(ctx, "VACUUM INTO ?", file)
 	return errors.Join(err, db.Close())
+}
+
+// blankFile overwrites columns in the copy of a SQLite file with zeros, also on pages that
+// become free: these rows only shrink, so no other page gets a part of them.
+func blankFile(ctx context.Context, file string, blank Blank) error {
+	path, err := filepath.Abs(file)
+	if err != nil {
+		return err
+	}
+	db, err := sql.Open("sqlite", fileAddress(path, map[string][]string{
+		"mode": {"rw"}, "_defensive": {"1"}, "_pragma": {"secure_delete(1)", "journal_mode(MEMORY)", "synchronous(OFF)", "trusted_schema(0)"},
+	}))
+	if err != nil {
+		return err
+	}
+	for table, columns := range blank {
+		for _, c := range columns {
+			_, err := db.ExecContext(ctx, "UPDATE "+quoted(table)+" SET "+quoted(c)+" = NULL WHERE "+quoted(c)+" IS NOT NULL")
+			if err != nil {
+				return errors.Join(fmt.Errorf("blanking %s of %s: %w", c, table, err), db.Close())
+			}
+		}
+	}
+	return db.Close()
 }
 
 // openCopy opens a SQLite file that no program writes, and leaves no file beside it.

@@ -14,7 +14,7 @@ import (
 )
 
 // snapshotPostgres begins a transaction that sees one moment.
-func (db *DB) snapshotPostgres(ctx context.Context) (*Snapshot, error) {
+func (db *DB) snapshotPostgres(ctx context.Context, blank Blank) (*Snapshot, error) {
 	conn, err := db.writer.db.Conn(ctx)
 	if err != nil {
 		return nil, err
@@ -23,7 +23,7 @@ func (db *DB) snapshotPostgres(ctx context.Context) (*Snapshot, error) {
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
-	s := &Snapshot{Engine: Postgres, reader: tx, conn: conn, close: func() error {
+	s := &Snapshot{Engine: Postgres, reader: tx, conn: conn, blank: blank, close: func() error {
 		err := tx.Rollback()
 		if errors.Is(err, sql.ErrTxDone) {
 			err = nil
@@ -105,14 +105,26 @@ func sortByReference(tables []Table, refers map[string][]string) ([]Table, error
 	return sorted, nil
 }
 
-// copyOut copies a table through the connection of a snapshot.
-func copyOut(ctx context.Context, conn *sql.Conn, t Table, w io.Writer) (rows int64, err error) {
+// copyOut copies a table through the connection of a snapshot. The server does not send
+// what is in the blank columns.
+func copyOut(ctx context.Context, conn *sql.Conn, t Table, blank []string, w io.Writer) (rows int64, err error) {
+	from := quoted(t.Name) + " (" + quotedList(t.Columns) + ")"
+	if len(blank) > 0 {
+		values := make([]string, len(t.Columns))
+		for i, name := range t.Columns {
+			values[i] = quoted(name)
+			if slices.Contains(blank, name) {
+				values[i] = "NULL"
+			}
+		}
+		from = "(SELECT " + strings.Join(values, ", ") + " FROM " + quoted(t.Name) + ")"
+	}
 	err = conn.Raw(func(driver any) error {
 		c, ok := driver.(*stdlib.Conn)
 		if !ok {
 			return errors.ErrUnsupported
 		}
-		tag, err := c.Conn().PgConn().CopyTo(ctx, w, "COPY "+quoted(t.Name)+" ("+quotedList(t.Columns)+") TO STDOUT")
+		tag, err := c.Conn().PgConn().CopyTo(ctx, w, "COPY "+from+" TO STDOUT")
 		rows = tag.RowsAffected()
 		return err
 	})
