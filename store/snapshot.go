@@ -4,9 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
-	"time"
 
-	"certportal/internal/admin"
 	"certportal/internal/audit"
 	"certportal/store/sqldb"
 )
@@ -50,9 +48,4 @@ func NewLoad(ctx context.Context, url string, version int64) (*sqldb.Load, error
 		return nil, err
 	}
 	return sqldb.NewLoad(ctx, url, schema, version)
-}
-
-// HaltLoaded stops issuing in what was loaded, before any portal can see it.
-func HaltLoaded(ctx context.Context, l *sqldb.Load, now time.Time) error {
-	return l.Exec(ctx, "UPDATE halt SET reason = $1, actor = $2, since = $3 WHERE id = 1", admin.RestoredCopy, "system", now.UnixMilli())
 }

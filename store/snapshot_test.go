@@ -10,6 +10,7 @@ import (
 
 	"certportal/internal/admin"
 	"certportal/internal/portal"
+	"certportal/internal/signin"
 	"certportal/internal/test/testkit"
 	"certportal/internal/test/testkit/fixture"
 	"certportal/store"
@@ -62,8 +63,36 @@ func loaded(t *testing.T, from *store.DB, to string) error {
 		n := testkit.Must(l.Table(ctx, s.Tables[i], &text))(t)
 		testkit.Equal(t, "rows of "+s.Tables[i].Name, n, s.Tables[i].Rows)
 	}
-	testkit.NoError(t, store.HaltLoaded(ctx, l, testkit.Noon))
+	ended := testkit.Must(store.EndLoaded(ctx, l, testkit.Noon))(t)
+	testkit.Equal(t, "reason", ended.Detail["reason"], admin.RestoredCopy)
 	return l.Commit(ctx)
+}
+
+// TestF15_AKilledRestoreLeavesNoRights: after the commit of what was loaded nothing more is
+// done, and no session, hand-off, code or challenge of the copy is open.
+func TestF15_AKilledRestoreLeavesNoRights(t *testing.T) {
+	ctx := t.Context()
+	from := &database{DB: fixture.Open(t, fixture.Postgres(t))}
+	handoff := offered(t, from, anna, 1, testkit.Noon) // with the session of the number
+	code := invited(t, from, anna, 1, testkit.Noon)
+	challenge := addChallenge(t, from, fixture.NewEnrolment(t, anna, "Anna's iPhone"), "one")
+	address := fixture.EmptyPostgres(t)
+	testkit.NoError(t, loaded(t, from.DB, address))
+	open := func(db *store.DB) map[string]bool {
+		_, session := db.Session(ctx, [32]byte{1}, testkit.Noon)
+		_, byCode := db.OpenHandoff(ctx, handoff.CodeHash, testkit.Noon)
+		_, bySecret := db.ChallengeBySecret(ctx, challenge.SecretHash)
+		return map[string]bool{
+			"session": session == nil, "hand-off": byCode == nil, "challenge": bySecret == nil,
+			"code": testkit.Must(db.Invitation(ctx, code.ID))(t).State == signin.InvitationOpen,
+		}
+	}
+	after := open(fixture.Open(t, address))
+	for what, is := range open(from.DB) {
+		if !is || after[what] {
+			t.Errorf("%s: open before %v, after %v, want before only", what, is, after[what])
+		}
+	}
 }
 
 // TestF15_ALoadedDatabaseIsHaltedAndWhole: PostgreSQL only, as SQLite's copy is a file.

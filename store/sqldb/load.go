@@ -125,7 +125,7 @@ func (l *Load) Table(ctx context.Context, t Table, rows io.Reader) (int64, error
 		return 0, redact(err, l.url)
 	}
 	if made {
-		if err := l.Exec(ctx, "DELETE FROM "+quoted(t.Name)); err != nil {
+		if _, err := l.Exec(ctx, "DELETE FROM "+quoted(t.Name)); err != nil {
 			return 0, err
 		}
 	}
@@ -136,12 +136,13 @@ func (l *Load) Table(ctx context.Context, t Table, rows io.Reader) (int64, error
 	return tag.RowsAffected(), nil
 }
 
-// Exec runs a statement in the transaction.
-func (l *Load) Exec(ctx context.Context, query string, args ...any) error {
-	if _, err := l.tx.Exec(ctx, query, args...); err != nil {
-		return redact(err, l.url)
+// Exec runs a statement in the transaction and returns how many rows it touched.
+func (l *Load) Exec(ctx context.Context, query string, args ...any) (int, error) {
+	tag, err := l.tx.Exec(ctx, query, args...)
+	if err != nil {
+		return 0, redact(err, l.url)
 	}
-	return nil
+	return int(tag.RowsAffected()), nil
 }
 
 // Commit keeps what was filled.

@@ -75,6 +75,7 @@ type restore struct {
 	Target
 	place *place
 	load  *sqldb.Load // of PostgreSQL
+	ended audit.Entry // what was ended before the commit; of PostgreSQL
 }
 
 func (r *restore) close(ctx context.Context) error {
@@ -171,18 +172,27 @@ func (r *restore) database(ctx context.Context, o *Outcome) error {
 	return errors.Join(err, db.Close())
 }
 
-// commit keeps the rows, with issuing stopped in the same transaction.
-func (r *restore) commit(ctx context.Context) error {
-	if err := store.HaltLoaded(ctx, r.load, r.Now()); err != nil {
+// commit keeps the rows, with rights ended and issuing stopped in the same transaction: a
+// restore that is killed after it leaves none.
+func (r *restore) commit(ctx context.Context) (err error) {
+	if r.ended, err = store.EndLoaded(ctx, r.load, r.Now()); err != nil {
 		return err
 	}
 	return r.load.Commit(ctx)
 }
 
+// endRights ends what the copy brings back, where the commit did not.
+func (r *restore) endRights(ctx context.Context, db *store.DB) error {
+	if r.load != nil {
+		return db.Note(ctx, r.ended)
+	}
+	return db.EndRestored(ctx, r.Now())
+}
+
 func (r *restore) end(ctx context.Context, db *store.DB, o *Outcome) error {
 	err := o.belongsTogether(ctx, db)
 	if err == nil {
-		err = db.EndRestored(ctx, r.Now())
+		err = r.endRights(ctx, db)
 	}
 	if err == nil {
 		err = r.replay(ctx, db, o)
