@@ -2,9 +2,11 @@ package store_test
 
 import (
 	"bytes"
+	"database/sql"
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
@@ -172,4 +174,33 @@ func TestF11_CheckFileFindsADamagedPage(t *testing.T) {
 	if _, _, err := sqldb.CheckFile(t.Context(), file); err == nil {
 		t.Error("a damaged page was not found")
 	}
+}
+
+// TestF15_CheckpointEmptiesTheJournal: after it the file alone has all that was committed, and
+// one that could not move all of it says so.
+func TestF15_CheckpointEmptiesTheJournal(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *database) {
+		ctx := t.Context()
+		fixture.NewEnrolment(t, anna, "Phone").Issue(t, db)
+		wal := strings.TrimPrefix(db.address, "sqlite:") + "-wal"
+		if db.Shared() {
+			testkit.NoError(t, db.Checkpoint(ctx))
+			return
+		}
+		if info := testkit.Must(os.Stat(wal))(t); info.Size() == 0 {
+			t.Fatal("nothing is in the journal")
+		}
+		read := false
+		testkit.NoError(t, db.All(ctx, "SELECT serial FROM certificates", nil, func(rows *sql.Rows) error {
+			read = true
+			if err := db.Checkpoint(ctx); err == nil {
+				t.Error("no error while a reader is in the journal")
+			}
+			var serial string
+			return rows.Scan(&serial)
+		}))
+		testkit.Equal(t, "read", read, true)
+		testkit.NoError(t, db.Checkpoint(ctx))
+		testkit.Equal(t, "size of the journal", testkit.Must(os.Stat(wal))(t).Size(), 0)
+	})
 }

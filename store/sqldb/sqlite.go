@@ -201,6 +201,23 @@ func migrateSQLite(ctx context.Context, db *sql.DB, schema fs.FS) error {
 	return err
 }
 
+// Checkpoint brings what was committed from the write-ahead journal into the file of SQLite,
+// and empties the journal. With PostgreSQL it does nothing.
+func (db *DB) Checkpoint(ctx context.Context) error {
+	if db.Shared() {
+		return nil
+	}
+	var busy, left, moved int
+	err := db.writer.db.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &left, &moved)
+	if err == nil && busy != 0 {
+		err = errors.New("the database is being read")
+	}
+	if err != nil {
+		return fmt.Errorf("emptying write-ahead journal: %w", err)
+	}
+	return nil
+}
+
 // sqliteEngine judges errors of modernc.org/sqlite by their extended codes.
 type sqliteEngine struct {
 	path   string

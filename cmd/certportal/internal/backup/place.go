@@ -107,6 +107,19 @@ func checkDatabaseFile(path string) error {
 	return nil
 }
 
+// checkWhole refuses a SQLite file whose write-ahead journal has a part of it: that would
+// stay behind, and with it what was revoked again.
+func checkWhole(path string) error {
+	info, err := os.Stat(path + "-wal")
+	if err == nil && info.Size() > 0 {
+		return fmt.Errorf("%s has a part of what was restored: another program holds the database open; restore again", info.Name())
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
 // moveIn gives a prepared file or folder its final name, where nothing may be.
 func moveIn(from, to string) error {
 	if _, err := os.Lstat(to); !errors.Is(err, fs.ErrNotExist) {

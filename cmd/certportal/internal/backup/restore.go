@@ -165,7 +165,9 @@ func (r *restore) database(ctx context.Context, o *Outcome) error {
 	if err != nil {
 		return fmt.Errorf("opening what was restored: %w", err)
 	}
-	err = r.end(ctx, db, o)
+	if err = r.end(ctx, db, o); err == nil {
+		err = db.Checkpoint(ctx)
+	}
 	if err != nil && r.load != nil {
 		err = fmt.Errorf("%w; the database is filled and issues nothing: drop its tables before another try", err)
 	}
@@ -303,7 +305,7 @@ func (r *restore) finish(o *Outcome) error {
 	if !ok {
 		return nil
 	}
-	if err := checkDatabaseFile(path); err != nil {
+	if err := errors.Join(checkDatabaseFile(path), checkWhole(staged("portal.db"))); err != nil {
 		return err
 	}
 	if filepath.Dir(path) == filepath.Clean(r.Data) {
