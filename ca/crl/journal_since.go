@@ -2,6 +2,7 @@ package crl
 
 import (
 	"context"
+	"strings"
 
 	"certportal/ca"
 )
@@ -11,10 +12,24 @@ type Since struct {
 	Issued, Revoked int   // certificates
 	Last            int64 // entry
 	Foreign         bool  // no earlier line is of the audit log of the store
+
+	// Elsewhere are certificates that CAs issued which this portal does not run. Numbers of
+	// requests that were open are among them.
+	Elsewhere []Elsewhere
+}
+
+// Elsewhere is a certificate of a CA that the portal does not run.
+type Elsewhere struct {
+	Authority string
+	Serial    ca.Serial
 }
 
 // sampleEvery is how many lines there are between two that are compared with the store.
 const sampleEvery = 500
+
+// elsewhere begins the issuer of a line of a CA that the portal does not run. It is in
+// journals for good.
+const elsewhere = "upstream-"
 
 // Since reads the whole journal, and compares it with the audit log of the store up to the
 // given entry. It must not run concurrently with Run.
@@ -27,6 +42,9 @@ func (j *Journal) Since(ctx context.Context, seq int64) (Since, error) {
 			found.Revoked++
 		case l.Seq > seq && l.Serial != (ca.Serial{}):
 			found.Issued++
+			if name, ok := strings.CutPrefix(l.Issuer, elsewhere); ok {
+				found.Elsewhere = append(found.Elsewhere, Elsewhere{name, l.Serial})
+			}
 		case l.Seq <= seq && !shared && n >= compare && l.Hash != "":
 			known, err := j.c.Store.HasEntry(ctx, l.Seq, l.Hash)
 			if err != nil {

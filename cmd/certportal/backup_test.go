@@ -6,7 +6,10 @@ import (
 	"strings"
 	"testing"
 
+	"certportal/ca/crl"
+	"certportal/cmd/certportal/internal/backup"
 	"certportal/internal/test/testkit"
+	"certportal/internal/test/testkit/fixture"
 )
 
 // TestF15_BackupAndRestoreCommands runs the commands as the manual has them: a portal runs
@@ -27,6 +30,7 @@ func TestF15_BackupAndRestoreCommands(t *testing.T) {
 	restore := []string{"restore", "--from", file, "--data", again, "--passphrase-file", passphrase, "--journal", filepath.Join(data, "revocation.journal")}
 	out = mustRun(t, restore...)
 	testkit.Contains(t, "restore", out, "Issuing is stopped")
+	testkit.Contains(t, "restore", out, "roles that were taken away are back")
 	if r := certportal(t, "", restore...); r.code != exitFailed || !strings.Contains(r.err, "empty place") {
 		t.Errorf("second restore: exit %d, %s", r.code, r.err)
 	}
@@ -37,6 +41,30 @@ func TestF15_BackupAndRestoreCommands(t *testing.T) {
 	}
 	testkit.Contains(t, "people", mustRun(t, "--data", again, "user", "list"), "anna")
 	mustRun(t, "--data", again, "resume")
+}
+
+// TestF15_RestoreSaysWhatIsLost: a journal without anything newer is no journal of what was
+// revoked since, and certificates of other CAs are listed.
+func TestF15_RestoreSaysWhatIsLost(t *testing.T) {
+	elsewhere := fixture.NewSerial(t)
+	since := crl.Since{Issued: 3, Elsewhere: []crl.Elsewhere{{Authority: "company", Serial: elsewhere}}}
+	for _, tt := range []struct {
+		name    string
+		outcome backup.Outcome
+		good    bool
+		want    string
+	}{
+		{"no journal", backup.Outcome{}, true, "no newer journal of revocations was given"},
+		{"an old journal", backup.Outcome{Given: true}, true, "has nothing that the backup lacks"},
+		{"the newest", backup.Outcome{Given: true, Newer: true, Recalled: 2}, false, "2 were revoked now"},
+		{"with other CAs", backup.Outcome{Given: true, Newer: true, Since: since}, false, elsewhere.String() + " at company"},
+	} {
+		text := lost(tt.outcome)
+		if strings.Contains(text, "REVOKED SINCE ARE GOOD AGAIN") != tt.good || !strings.Contains(text, tt.want) ||
+			strings.Contains(text, "BY HAND") != (tt.outcome.Since.Elsewhere != nil) {
+			t.Errorf("%s: %s", tt.name, text)
+		}
+	}
 }
 
 // A command line that lacks the key is wrong usage; a folder without a portal is named.

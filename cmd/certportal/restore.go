@@ -57,17 +57,7 @@ func (c restoreCommand) Run(i *invocation) error {
 // printOutcome says what is lost and what is to do.
 func printOutcome(w io.Writer, data string, o backup.Outcome, took time.Duration) error {
 	text := fmt.Sprintf("\nWhat happened after %s is lost", o.Made.Format(time.RFC3339))
-	switch {
-	case o.Given:
-		text += fmt.Sprintf(", as far as the journal of revocations does not have it.\n"+
-			"It has %d entries of the audit log that the backup lacks: %d certificates issued, whose holders are no longer on record,\n"+
-			"and %d revoked. %d were revoked now; their people ask for new ones.\n",
-			o.Since.Last-o.Number, o.Since.Issued, o.Since.Revoked, o.Recalled)
-	default:
-		text += ", and no newer journal of revocations was given:\n" +
-			"certificates REVOKED SINCE ARE GOOD AGAIN, unless a published list in revocation.folders names them.\n" +
-			"If the old journal exists, restore again with --journal before you start the portal.\n"
-	}
+	text += lost(o)
 	text += fmt.Sprintf("\nEveryone is signed out; codes and waiting files have ended. Issuing is stopped.\n"+
 		"1. Put the passphrase of the CA's keys where it was: ca.passphrase_file, the credential of the service (%s after certportal setup), or %s\n", "/etc/certportal/ca-passphrase", filepath.Join(data, "ca-passphrase"))
 	if o.Settings != "" {
@@ -75,8 +65,36 @@ func printOutcome(w io.Writer, data string, o backup.Outcome, took time.Duration
 	} else {
 		text += "2. The backup has no settings file: bring your own.\n"
 	}
-	text += "3. Start the portal and look at the built-in accounts: one that was removed or disabled since is back.\n" +
+	text += "3. Start the portal and look at the built-in accounts and at blocked devices: all are those of the copy. A password that was changed\n" +
+		"   since works no more and the one before it does, roles that were taken away are back, and so is an account that was removed or disabled.\n" +
+		"   A device that was blocked since is not.\n" +
 		"4. Let issuing go on: at /admin/halt, or with certportal resume and the --config of the portal.\n"
 	_, err := fmt.Fprintf(w, "%s\nRestored in %v.\n", text, took.Round(time.Millisecond))
 	return err
+}
+
+// lost says what the journal brought back, and what nothing brings back.
+func lost(o backup.Outcome) string {
+	if !o.Newer {
+		why := "no newer journal of revocations was given"
+		if o.Given {
+			why = "the journal of revocations that was given has nothing that the backup lacks"
+		}
+		return ", and " + why + ":\n" +
+			"certificates REVOKED SINCE ARE GOOD AGAIN, unless a published list in revocation.folders names them.\n" +
+			"If the newest journal exists, restore again with it as --journal before you start the portal.\n"
+	}
+	text := fmt.Sprintf(", as far as the journal of revocations does not have it.\n"+
+		"It has %d entries of the audit log that the backup lacks: %d certificates issued, whose holders are no longer on record,\n"+
+		"and %d revoked. %d were revoked now; their people ask for new ones.\n",
+		o.Since.Last-o.Number, o.Since.Issued, o.Since.Revoked, o.Recalled)
+	if len(o.Since.Elsewhere) == 0 {
+		return text
+	}
+	text += fmt.Sprintf("%d of them are of CAs that this portal does not run. REVOKE THEM THERE BY HAND, as the portal does not know them any more\n"+
+		"(a request that was open is there under another serial, or not at all):\n", len(o.Since.Elsewhere))
+	for _, c := range o.Since.Elsewhere {
+		text += fmt.Sprintf("  %s at %s\n", c.Serial, c.Authority)
+	}
+	return text
 }

@@ -127,7 +127,7 @@ func TestF15_RestoreOfYesterday(t *testing.T) {
 		to.Newer = i.Journal
 		o, err := Restore(ctx, file, i.key, to)
 		testkit.NoError(t, err)
-		if !o.Given || o.Recalled != 2 || o.Since.Revoked != 1 || o.Since.Issued != 1 || o.Since.Last <= o.Number {
+		if !o.Given || !o.Newer || o.Recalled != 2 || o.Since.Revoked != 1 || o.Since.Issued != 1 || o.Since.Last <= o.Number {
 			t.Errorf("outcome: given %v, recalled %d, since %+v, want two recalled, one revoked, one issued", o.Given, o.Recalled, o.Since)
 		}
 		db := fixture.Open(t, to.Database)

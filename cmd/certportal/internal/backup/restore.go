@@ -39,6 +39,7 @@ type Outcome struct {
 	Report
 	Since    crl.Since // what the journal records beyond the backup
 	Given    bool      // the journal is not that of the backup
+	Newer    bool      // it records more than the backup has
 	Recalled int       // certificates revoked again, or for the first time
 	Settings string    // file with the settings of the backup; empty when it has none
 }
@@ -209,59 +210,6 @@ func (r *restore) end(ctx context.Context, db *store.DB, o *Outcome) error {
 		"issued-since": strconv.Itoa(o.Since.Issued), "revoked-since": strconv.Itoa(o.Since.Revoked), "recalled": strconv.Itoa(o.Recalled),
 	}
 	return db.Note(ctx, entry)
-}
-
-// checkNewer refuses a journal that cannot be used, before anything is filled.
-func (r *restore) checkNewer() error {
-	switch {
-	case r.Newer == "":
-		return nil
-	case r.inUse():
-		return fmt.Errorf("there is a journal at %s, which counts: leave --journal away, or move that one away", r.Journal)
-	}
-	f, err := os.Open(r.Newer)
-	if err != nil {
-		return fmt.Errorf("opening the journal of --journal: %w", err)
-	}
-	return f.Close()
-}
-
-// inUse reports a journal at its place.
-func (r *restore) inUse() bool {
-	info, err := os.Stat(r.Journal)
-	return err == nil && info.Size() > 0
-}
-
-// replay brings back what the journal records and the database lacks.
-func (r *restore) replay(ctx context.Context, db *store.DB, o *Outcome) error {
-	path := filepath.Join(r.place.stage, journalName)
-	if r.inUse() {
-		path, o.Given = r.Journal, true
-	} else if r.Newer != "" {
-		o.Given = true
-		if err := replaceBy(path, r.Newer); err != nil {
-			return err
-		}
-	}
-	j, err := crl.OpenJournal(crl.JournalConfig{Path: path, Store: db, Now: r.Now, Log: r.Log})
-	if err != nil {
-		return err
-	}
-	err = recall(ctx, j, o)
-	return errors.Join(err, j.Close())
-}
-
-func recall(ctx context.Context, j *crl.Journal, o *Outcome) (err error) {
-	if o.Since, err = j.Since(ctx, o.Number); err != nil {
-		return err
-	}
-	if o.Since.Foreign {
-		return errors.New("the journal of revocations is of another portal, or was begun anew: its lines and the audit log in the backup have nothing in common")
-	}
-	if o.Recalled, err = j.Recover(ctx); err != nil {
-		return err
-	}
-	return j.Follow(ctx) // so that the next start finds it in step with the database
 }
 
 // replaceBy copies a file in the place of one that may be there.
