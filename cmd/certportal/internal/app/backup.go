@@ -63,5 +63,5 @@ func (p *App) backUpIfDue(ctx context.Context) (made string, err error) {
 	if err != nil {
 		return "", err
 	}
-	return made, backup.Prune(b.Folder, b.Keep)
+	return made, backup.Prune(made, b.Keep, p.Now())
 }

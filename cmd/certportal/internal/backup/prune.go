@@ -6,23 +6,27 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"time"
 )
 
-// Prune removes all backups of a folder but the newest. Files with other names stay.
-func Prune(folder string, keep int) error {
-	entries, err := os.ReadDir(folder)
+// Prune removes all backups of the folder of one that was just made but the newest, of which
+// that is one: it stays also where a clock that was wrong gave others a later name. Files
+// with other names, and with names of a time to come, stay and do not count.
+func Prune(made string, keep int, now time.Time) error {
+	folder, last := filepath.Split(made)
+	entries, err := os.ReadDir(filepath.Clean(folder))
 	if err != nil {
 		return fmt.Errorf("looking for old backups: %w", err)
 	}
-	made := regexp.MustCompile(`^certportal-\d{4}-\d{2}-\d{2}T\d{6}Z\.tar\.age$`)
+	named := regexp.MustCompile(`^certportal-\d{4}-\d{2}-\d{2}T\d{6}Z\.tar\.age$`)
 	var names []string
 	for _, e := range entries {
-		if e.Type().IsRegular() && made.MatchString(e.Name()) {
+		if e.Type().IsRegular() && named.MatchString(e.Name()) && e.Name() <= FileName(now) && e.Name() != last {
 			names = append(names, e.Name())
 		}
 	}
 	slices.Sort(names)
-	for _, name := range names[:max(0, len(names)-keep)] {
+	for _, name := range names[:max(0, len(names)+1-keep)] {
 		if err := os.Remove(filepath.Join(folder, name)); err != nil {
 			return fmt.Errorf("removing an old backup: %w", err)
 		}

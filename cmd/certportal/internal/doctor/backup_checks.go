@@ -2,6 +2,10 @@ package doctor
 
 import (
 	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"time"
 
 	"certportal/cmd/certportal/internal/backup"
@@ -33,8 +37,21 @@ func (d *Doctor) checkBackups(context.Context) []portal.Finding {
 	case !last.At.IsZero():
 		list = append(list, portal.NewFinding("backups", portal.FindingOK, portal.Say("backups-fine", "the last was made on %s, %s", day(last.At), last.File)))
 	}
+	if _, err := os.Stat(last.File); errors.Is(err, fs.ErrNotExist) && !last.At.IsZero() {
+		list = append(list, portal.NewFinding("backups", gone(last.File, d.c.Settings.Backup.Folder),
+			portal.Say("backups-gone", "%s is not there any more: look whether it was moved to another place or is lost", last.File)))
+	}
 	if !last.Failed.IsZero() {
 		list = append(list, portal.NewFinding("backups", portal.FindingWarning, portal.Say("backups-broken", "the one on %s was not made: %s", day(last.Failed), last.Failure)))
 	}
 	return list
+}
+
+// gone is how bad it is that the file of the last backup is not there: the portal leaves those
+// of its own folder in it; one of an operator is perhaps on a disk that was taken out.
+func gone(file, folder string) portal.FindingState {
+	if folder != "" && filepath.Dir(file) == filepath.Clean(folder) {
+		return portal.FindingWarning
+	}
+	return portal.FindingInfo
 }
