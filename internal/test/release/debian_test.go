@@ -33,10 +33,11 @@ func newMachine(t *testing.T) machine {
 	return m
 }
 
-// run runs a command there as root and gives its output.
+// run runs a command there as root and gives its output. Nothing of this machine's environment
+// goes with it: its folder for temporary files is not there.
 func (m machine) run(name string, args ...string) string {
 	m.t.Helper()
-	return output(m.t, "chroot", append([]string{m.root, name}, args...)...)
+	return output(m.t, "env", append([]string{"-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "chroot", m.root, name}, args...)...)
 }
 
 // install installs a package file, or upgrades to it.

@@ -18,7 +18,7 @@ func debian() (string, error) {
 		if err != nil {
 			return err
 		}
-		return command("debootstrap", "--variant=minbase", "bookworm", folder, mirror)
+		return command("env", "-u", "TMPDIR", "debootstrap", "--variant=minbase", "bookworm", folder, mirror)
 	})
 }
 
