@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"testing"
 
+	"certportal/internal/test/daemon"
 	"certportal/internal/test/testkit"
 	"certportal/internal/test/testkit/fixture"
 )
@@ -18,7 +19,7 @@ func TestF3_BackupOnAFullDisk(t *testing.T) {
 		if os.Getenv("CI") == "true" {
 			t.Fatalf("mounting a small disk: %v", err)
 		}
-		t.Skipf("mounting a small disk needs root: %v", err)
+		daemon.Need(t, "root is needed to mount a small disk: "+err.Error())
 	}
 	t.Cleanup(func() {
 		if err := syscall.Unmount(disk, 0); err != nil {

@@ -89,7 +89,7 @@ func (d *Doctor) ocspCurrent() error {
 	return nil
 }
 
-// signerLives returns why nobody signs online answers here.
+// signerLives returns why no online answers are signed here.
 func signerLives(h *ocsp.Health, now time.Time) error {
 	switch {
 	case h == nil:
