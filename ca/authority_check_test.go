@@ -349,9 +349,8 @@ func TestCheckAuthorityFindsTheChain(t *testing.T) {
 		c.cfg.Chain = append(c.cfg.Chain, c.root.Certify(t, "Policy CA", c.policy.Key.Public()))
 	}
 	c.cfg.Given = []*x509.Certificate{cert}
-	began := time.Now()
-	if _, problems := ca.CheckAuthority(c.cfg); !strings.Contains(texts(problems), "Company Root CA") || time.Since(began) > 20*time.Second {
-		t.Errorf("after %v: %s", time.Since(began), texts(problems))
+	if _, problems := ca.CheckAuthority(c.cfg); !strings.Contains(texts(problems), "Company Root CA") {
+		t.Error(texts(problems))
 	}
 }
 

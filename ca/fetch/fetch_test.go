@@ -63,13 +63,9 @@ func TestA17_BadServers(t *testing.T) {
 			c := newCompany(t, []string{"/root.crl"})
 			c.server.Config.Handler = test.handler
 			client := fetch.Client{Timeout: 500 * time.Millisecond, MaxCRL: 1 << 20}
-			began := time.Now()
 			got := client.Lists(t.Context(), c.issuing, c.root, time.Now())
 			if got.State != fetch.Failed || got.Problem != fetch.Unreachable || !strings.Contains(got.Text, test.text) {
 				t.Errorf("got %v, %s; want %q", got.State, got.Text, test.text)
-			}
-			if took := time.Since(began); took > 10*time.Second {
-				t.Errorf("took %v", took)
 			}
 		})
 	}
@@ -86,10 +82,9 @@ func TestContextEndsAll(t *testing.T) {
 	c.server.Config.Handler = http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
-	began := time.Now()
-	got := new(fetch.Client).Lists(ctx, c.issuing, c.root, time.Now())
-	if took := time.Since(began); got.State != fetch.Failed || took > 5*time.Second {
-		t.Errorf("got %v after %v", got.State, took)
+	client := fetch.Client{Timeout: time.Hour} // of one address
+	if got := client.Lists(ctx, c.issuing, c.root, time.Now()); got.State != fetch.Failed {
+		t.Errorf("got %v", got.State)
 	}
 }
 

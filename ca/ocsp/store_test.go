@@ -123,8 +123,8 @@ func (r *replica) awaitRevoked(cert *x509.Certificate) time.Duration {
 		if got := r.ask(cert); got.Status == xocsp.Revoked {
 			return time.Since(began)
 		}
-		if time.Since(began) > 30*time.Second {
-			r.t.Fatal("not revoked after 30 seconds")
+		if time.Since(began) > 2*time.Minute {
+			r.t.Fatal("not revoked after two minutes")
 		}
 	}
 }

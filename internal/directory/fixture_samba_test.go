@@ -59,7 +59,7 @@ func newFixtureOver(t testing.TB, dc *samba.DC, change ...func(*directory.LDAPCo
 	t.Cleanup(func() { fx.db.Close() })
 	fx.Registrar = fx.over(fx.people)
 	fx.signIn = testkit.Must(signin.New(signin.Config{
-		Directory: fx.people, Store: fx.db, NeverLocks: true, Now: fx.now, Log: slog.New(slog.DiscardHandler), Timeout: 2 * time.Minute,
+		Directory: fx.people, Store: fx.db, NeverLocks: true, Now: fx.now, Log: slog.New(slog.DiscardHandler), Timeout: c.Timeout,
 	}))(t)
 	return fx
 }

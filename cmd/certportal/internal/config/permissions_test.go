@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"certportal/internal/test/testkit"
 )
@@ -190,18 +189,6 @@ func TestA13_SettingsFileThatOthersCanChange(t *testing.T) {
 				t.Errorf("the error holds the password: %v", err)
 			}
 		})
-	}
-}
-
-// The checks cost nothing that a start would feel.
-func TestPermissionsAreQuick(t *testing.T) {
-	s := dataFolder(t)
-	start := time.Now()
-	for range 100 {
-		testkit.NoError(t, s.CheckPermissions())
-	}
-	if took := time.Since(start); took > 2*time.Second {
-		t.Errorf("100 checks took %v", took)
 	}
 }
 
