@@ -52,6 +52,10 @@ func (p *App) Serve(ctx context.Context) error {
 	closing.Wait()
 	p.Registrar.DrainUpstream(grace)
 	clocks.Wait()
+	// The clock of the journal ended before the last requests did.
+	if err := p.journal.Follow(grace); err != nil {
+		p.log.Error("writing the journal of revocations at shutdown", "err", err)
+	}
 	if _, err := p.DB.NoteAllFloods(grace, p.Now()); err != nil {
 		p.log.Error("noting refusals that were left out of the audit log", "err", err)
 	}

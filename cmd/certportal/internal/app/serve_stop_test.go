@@ -1,0 +1,45 @@
+package app
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"certportal/internal/test/testkit"
+)
+
+// TestF15_JournalHasWhatTheLastRequestsDid revokes a certificate after the signal to stop,
+// while a request is under way. A database that is lost then is restored with the journal.
+func TestF15_JournalHasWhatTheLastRequestsDid(t *testing.T) {
+	data := t.TempDir()
+	p := testkit.Must(open(t, data))(t)
+	serial := issued(t, p)
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- p.Serve(ctx) }()
+
+	conn := testkit.Must(tls.Dial("tcp", p.https.Addr().String(), &tls.Config{InsecureSkipVerify: true}))(t)
+	defer conn.Close()
+	fmt.Fprintf(conn, "POST /login HTTP/1.1\r\nHost: %s\r\nSec-Fetch-Site: same-origin\r\nContent-Type: application/x-www-form-urlencoded\r\n"+
+		"Content-Length: 7\r\nExpect: 100-continue\r\n\r\n", p.Public.HTTPS.Host)
+	answer := bufio.NewReader(conn)
+	testkit.Contains(t, "the request is under way", testkit.Must(answer.ReadString('\n'))(t), "100 Continue")
+	stop()
+	revokedNow(t, p, serial)
+	fmt.Fprint(conn, "login=a")
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	journal := string(testkit.Must(os.ReadFile(filepath.Join(data, "revocation.journal")))(t))
+	for line := range strings.Lines(journal) {
+		if strings.Contains(line, serial.String()) && strings.Contains(line, `"revoked"`) {
+			return
+		}
+	}
+	t.Errorf("the journal lacks the revocation of %s:\n%s", serial, journal)
+}
