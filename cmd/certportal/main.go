@@ -11,8 +11,8 @@
 // from files, systemd credentials or a prompt, never from the command line.
 //
 // Exit codes: 0 done, 1 failed, 2 wrong usage, 78 the database belongs to a newer
-// program. On SIGINT or SIGTERM the portal
-// answers what it has begun and ends.
+// program. On SIGINT or SIGTERM the portal answers what it has begun and ends, within
+// 15 seconds; a second signal ends it at once.
 //
 // Files, all below the data folder (default ./certportal-data):
 //
@@ -43,6 +43,7 @@ var version = "development"
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // the second signal ends the program at once
 	os.Exit(run(ctx, os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr}, config.Environment()))
 }
 

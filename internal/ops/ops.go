@@ -32,6 +32,10 @@ type Config struct {
 	// served from memory while pages are out of order. Optional.
 	Plain []Check
 
+	// Stopping reports that this server is about to stop: it is not ready any more and
+	// still serves. Optional.
+	Stopping func() bool
+
 	Lists        func() []crl.Health                  // optional
 	Company      func() []fetch.Watched               // lists of the company's CAs; optional
 	Online       func() *ocsp.Health                  // optional; returns nil without OCSP
@@ -62,7 +66,10 @@ func New(c Config) (http.Handler, error) {
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
-	state := &readiness{checks: c.Checks, now: c.Now}
+	if c.Stopping == nil {
+		c.Stopping = func() bool { return false }
+	}
+	state := &readiness{checks: c.Checks, stopping: c.Stopping, now: c.Now}
 	metrics, err := newMetrics(c, state)
 	if err != nil {
 		return nil, err
@@ -71,7 +78,7 @@ func New(c Config) (http.Handler, error) {
 	mux.HandleFunc("GET /healthz", showAlive)
 	mux.HandleFunc("GET /readyz", state.show)
 	if len(c.Plain) > 0 {
-		plain := &readiness{checks: c.Plain, now: c.Now}
+		plain := &readiness{checks: c.Plain, stopping: c.Stopping, now: c.Now}
 		mux.HandleFunc("GET /readyz/plain", plain.show)
 	}
 	mux.Handle("GET /metrics", metrics)

@@ -73,6 +73,27 @@ func TestReadiness(t *testing.T) {
 	}
 }
 
+// A server that stops is not ready at once: its checks do not count any more.
+func TestStoppingServerIsNotReady(t *testing.T) {
+	stopping := false
+	never := ops.Check{Name: "store", Look: func(context.Context) error {
+		if stopping {
+			t.Error("a check ran")
+		}
+		return nil
+	}}
+	h := handler(t, ops.Config{Checks: []ops.Check{never}, Plain: []ops.Check{never}, Stopping: func() bool { return stopping }})
+	for _, path := range []string{"/readyz", "/readyz/plain"} {
+		stopping = false
+		testkit.Equal(t, path, ask(h, "GET", path, "").Code, 200)
+		stopping = true
+		got := ask(h, "GET", path, "")
+		testkit.Equal(t, path, got.Code, 503)
+		testkit.Equal(t, path, got.Body.String(), "stopping: this server stops\n")
+	}
+	testkit.Equal(t, "/healthz", ask(h, "GET", "/healthz", "").Code, 200)
+}
+
 // Frequent requests do not load the database, and a client that disconnects does not fail
 // the requests of others.
 func TestReadinessIsRememberedForAMoment(t *testing.T) {

@@ -34,8 +34,9 @@ const (
 
 // readiness runs the checks and caches their results for resultAge.
 type readiness struct {
-	checks []Check
-	now    func() time.Time
+	checks   []Check
+	stopping func() bool
+	now      func() time.Time
 
 	mu        sync.Mutex
 	checkedAt time.Time
@@ -106,7 +107,12 @@ func (c Check) result(ctx context.Context) Result {
 // show serves GET /readyz: 200, or 503 with a line for each failed check; as JSON when the
 // client accepts it.
 func (s *readiness) show(w http.ResponseWriter, r *http.Request) {
-	results := s.results(r.Context())
+	var results []Result
+	if s.stopping() { // at once, without cached results and without the database
+		results = []Result{{Name: "stopping", Text: "this server stops"}}
+	} else {
+		results = s.results(r.Context())
+	}
 	status, text := http.StatusOK, &strings.Builder{}
 	for _, result := range results {
 		if !result.OK {

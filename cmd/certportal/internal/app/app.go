@@ -16,6 +16,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"certportal/ca"
@@ -79,6 +80,7 @@ type App struct {
 	web            *web.Server
 	further        []web.Anchor // CA certificates of the settings
 
+	stopping atomic.Bool  // a signal came
 	ops      http.Handler // health and metrics
 	requests ops.Requests
 	answers  ops.Answers                                 // online

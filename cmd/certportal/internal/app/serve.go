@@ -10,9 +10,10 @@ import (
 	"certportal/web"
 )
 
-// Serve answers requests until ctx ends, then finishes those under way.
-func (p *App) Serve(ctx context.Context) error {
-	ctx, stop := context.WithCancel(ctx)
+// Serve answers requests until ctx ends, and with PostgreSQL for the stop delay after that.
+// Then it finishes those under way.
+func (p *App) Serve(ended context.Context) error {
+	ctx, stop := context.WithCancel(context.WithoutCancel(ended))
 	defer stop()
 	p.errorLog = slog.NewLogLogger(web.LimitLines(p.log.Handler(), p.Now), slog.LevelWarn)
 	secure, plain := p.servers()
@@ -38,12 +39,13 @@ func (p *App) Serve(ctx context.Context) error {
 
 	var err error
 	select {
-	case <-ctx.Done():
+	case <-ended.Done():
+		err = p.awaitBalancer(failed)
 	case err = <-failed:
 	}
 	stop()
 	// Requests under way outlive ctx.
-	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace-p.stopDelay())
 	defer cancel()
 	var closing sync.WaitGroup
 	for _, s := range all {
@@ -63,6 +65,33 @@ func (p *App) Serve(ctx context.Context) error {
 	return err
 }
 
+// stopDelay is how long the portal serves on after a signal.
+func (p *App) stopDelay() time.Duration {
+	if !p.DB.Shared() {
+		return 0
+	}
+	return p.Settings.StopDelay
+}
+
+// awaitBalancer makes readiness red and serves on for the stop delay, so that a balancer
+// sends requests to other portals before the ports close.
+func (p *App) awaitBalancer(failed <-chan error) error {
+	p.stopping.Store(true)
+	delay := p.stopDelay()
+	if delay == 0 {
+		return nil
+	}
+	p.log.Info("stopping: readiness is red, requests are answered until the ports close", "after", delay.String())
+	timer := time.NewTimer(delay)
+	defer timer.Stop()
+	select {
+	case err := <-failed:
+		return err
+	case <-timer.C:
+		return nil
+	}
+}
+
 // shutDown waits for requests under way until grace ends, then closes connections.
 func (p *App) shutDown(grace context.Context, s *http.Server) {
 	if err := s.Shutdown(grace); err != nil {
@@ -74,8 +103,9 @@ func (p *App) shutDown(grace context.Context, s *http.Server) {
 // schemaEvery is how often it is looked whether a newer program moved the schema on.
 const schemaEvery = 5 * time.Second
 
-// shutdownGrace is how long open requests have after a signal.
-const shutdownGrace = 12 * time.Second
+// shutdownGrace is how long stop delay and open requests have together after a signal. With
+// what follows the end comes within 15 seconds.
+const shutdownGrace = 13 * time.Second
 
 // runClocks starts the background work: prepared keys, CRLs, OCSP, drift watch, mail,
 // audit log, sweep, TLS renewal.

@@ -52,6 +52,11 @@ type Settings struct {
 	// taken, the portal runs without.
 	ListenOps string `yaml:"listen_ops"`
 
+	// How long a portal on PostgreSQL serves on after SIGTERM while /readyz is red, so
+	// that a balancer takes it out before it closes its ports: 0s to 10s. A second SIGTERM
+	// ends it at once. With SQLite no other portal takes over, and it does not wait.
+	StopDelay time.Duration `yaml:"stop_delay"`
+
 	// Address of the portal as people type it. Default: made from listen.
 	// Example: https://certificates.corp.example
 	PublicURL string `yaml:"public_url"`
@@ -250,7 +255,7 @@ type AnchorSettings struct {
 func Defaults() Settings {
 	return Settings{
 		Data: "certportal-data", Organization: "Company",
-		Listen: ":8443", ListenHTTP: ":8080", ListenOps: DefaultOps, ListenCheck: DefaultCheck,
+		Listen: ":8443", ListenHTTP: ":8080", ListenOps: DefaultOps, ListenCheck: DefaultCheck, StopDelay: 5 * time.Second,
 		CA: CASettings{RootKey: ca.RSA3072, IssuingKey: ca.RSA3072, PKCS11: PKCS11Settings{Label: "certportal"}},
 		Certificates: CertificateSettings{
 			Key: ca.RSA2048, Days: 365, Devices: enroll.DefaultQuota, PerHour: 30, PreparedKeys: 16,
