@@ -11,31 +11,54 @@ import (
 // administrators copy. It fails when there is none.
 func DocBlocks(t testing.TB, page, language string) []string {
 	t.Helper()
+	blocks := blocks(docText(t, page), language)
+	if len(blocks) == 0 {
+		t.Fatalf("%s has no block of %s", page, language)
+	}
+	return blocks
+}
+
+// DocSections returns the blocks of code of a language in each section of a page of the docs,
+// by its heading of the second level. Blocks before the first heading have none.
+func DocSections(t testing.TB, page, language string) map[string][]string {
+	t.Helper()
+	sections := map[string][]string{}
+	for i, section := range strings.Split(docText(t, page), "\n## ") {
+		heading := ""
+		if i > 0 {
+			heading, section, _ = strings.Cut(section, "\n")
+		}
+		sections[heading] = blocks("\n"+section, language)
+	}
+	return sections
+}
+
+// docText reads a page of the folder docs, wherever the test runs.
+func docText(t testing.TB, page string) string {
+	t.Helper()
 	folder := Must(os.Getwd())(t)
 	for {
 		if _, err := os.Stat(filepath.Join(folder, "go.mod")); err == nil {
-			break
+			return string(Must(os.ReadFile(filepath.Join(folder, "docs", page)))(t))
 		}
 		if folder == filepath.Dir(folder) {
 			t.Fatal("there is no go.mod above the test")
 		}
 		folder = filepath.Dir(folder)
 	}
-	text := Must(os.ReadFile(filepath.Join(folder, "docs", page)))(t)
-	var blocks []string
-	rest := string(text)
+}
+
+// blocks returns the blocks of code of a language in a text in Markdown.
+func blocks(text, language string) []string {
+	var found []string
 	for {
-		_, after, found := strings.Cut(rest, "\n```"+language+"\n")
-		if !found {
-			break
+		_, after, ok := strings.Cut(text, "\n```"+language+"\n")
+		if !ok {
+			return found
 		}
 		block, after, _ := strings.Cut(after, "\n```\n")
-		blocks, rest = append(blocks, block), "\n"+after
+		found, text = append(found, block), "\n"+after
 	}
-	if len(blocks) == 0 {
-		t.Fatalf("%s has no block of %s", page, language)
-	}
-	return blocks
 }
 
 // DocsAgree requires the lines of the blocks of a language in a page of the docs to be in
