@@ -15,6 +15,7 @@ import (
 	"golang.org/x/net/html"
 
 	"certportal/ca/crl"
+	"certportal/internal/portal"
 	"certportal/internal/signin"
 	"certportal/internal/test/testkit"
 	"certportal/web"
@@ -240,6 +241,7 @@ func TestA8_ProxiesThatHideClients(t *testing.T) {
 	for _, forwarded := range []string{"", "unknown", "203.0.113.10:5544", "[2001:db8::7]:443"} {
 		t.Run(forwarded, func(t *testing.T) {
 			p := newPortal(t, func(c *web.Config) { c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")} })
+			p.directory.set(portal.ErrCredentials, nil)
 			b, paused := p.browser(linux), 0
 			for n := range signin.DefaultAddressTries + 20 {
 				form := url.Values{"username": {fmt.Sprint("made-up-", n)}, "password": {"Spring2026!"}}
