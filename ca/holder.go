@@ -26,6 +26,25 @@ func IssuedTo(cert *x509.Certificate, s Subject) bool {
 	return upn != "" && strings.EqualFold(upn, s.UPN)
 }
 
+// NamesAccount reports whether a certificate names no other account than the one with this
+// UPN and SID, letter by letter: what a certificate lacks names none.
+func NamesAccount(cert *x509.Certificate, upn, sid string) bool {
+	for _, e := range cert.Extensions {
+		switch {
+		case e.Id.Equal(oidSIDExtension()):
+			want, err := sidExtension(sid)
+			if err != nil || !bytes.Equal(e.Value, want.Value) {
+				return false
+			}
+		case e.Id.Equal(oidSAN()):
+			if named := upnOf(e.Value); named != "" && named != upn {
+				return false
+			}
+		}
+	}
+	return true
+}
+
 // upnOf reads the UPN of a subject alternative name as [userSAN] builds it, where it is
 // the first name; empty without one.
 func upnOf(san []byte) string {

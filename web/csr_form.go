@@ -3,7 +3,6 @@ package web
 import (
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"net/http"
 	"strconv"
 
@@ -123,7 +122,11 @@ func (s ownDevices) serveOwnDER(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return s.sendCertificate(w, d, "cer", typeLeaf, d.Certificate.DER)
+	leaf, err := s.registrar.Recorded(d.Certificate.Serial, d.Certificate.DER)
+	if err != nil {
+		return err
+	}
+	return s.sendCertificate(w, d, "cer", typeLeaf, leaf.Raw)
 }
 
 // serveOwnPEM is GET /devices/{id}/certificate.pem: the certificate and its chain
@@ -133,9 +136,9 @@ func (s ownDevices) serveOwnPEM(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	leaf, err := x509.ParseCertificate(d.Certificate.DER)
+	leaf, err := s.registrar.Recorded(d.Certificate.Serial, d.Certificate.DER)
 	if err != nil {
-		return fmt.Errorf("parsing certificate %s: %w", d.Certificate.Serial, err)
+		return err
 	}
 	chain := append([]*x509.Certificate{leaf}, s.registrar.Chain(leaf)...)
 	return s.sendCertificate(w, d, "pem", deliver.TypePEM, ca.PEM(chain...))

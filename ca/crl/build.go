@@ -69,6 +69,7 @@ func (u *updater) publish(ctx context.Context, w due) error {
 	}
 	u.mu.Lock()
 	u.waiting = false
+	clear(u.damaged)
 	u.mu.Unlock()
 	if lists[0].Entries > longList {
 		debug.FreeOSMemory()

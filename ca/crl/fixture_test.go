@@ -94,8 +94,8 @@ func (o *fixture) replica() *crl.Publisher {
 	c := crl.Config{
 		Store: o.db, Now: o.clock, Log: slog.New(slog.NewTextHandler(o.log, nil)),
 		Authorities: []crl.Authority{
-			{Name: "root", Issuer: o.root, Life: crl.RootLife, Renew: crl.RootRenew},
-			{Name: "issuing", Issuer: o.issuing, Life: crl.DefaultLife, Renew: crl.DefaultRenew},
+			{Name: "root", Issuer: o.root, Certificate: o.hierarchy.Root, Life: crl.RootLife, Renew: crl.RootRenew},
+			{Name: "issuing", Issuer: o.issuing, Certificate: o.hierarchy.Issuing, Life: crl.DefaultLife, Renew: crl.DefaultRenew},
 		},
 	}
 	o.change(&c)

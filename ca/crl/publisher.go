@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -32,6 +33,10 @@ type Authority struct {
 
 	// Freshest are the addresses of the delta list. Required with DeltaRenew.
 	Freshest []string
+
+	// Certificate verifies the lists that the store returns, so that one that a disk changed
+	// is replaced and not served. Optional.
+	Certificate *x509.Certificate
 
 	// Until is the end of the CA: from then on no list is made, and none is missed, as all
 	// its certificates have ended. Optional.

@@ -29,14 +29,15 @@ type updater struct {
 	since   time.Time
 	logged  time.Time // when the trouble was last logged
 	said    map[bool]warning
-	away    bool          // the key is kept offline
-	took    time.Duration // to build and publish the last list
+	away    bool           // the key is kept offline
+	damaged map[bool]int64 // numbers of lists in the store that are not what was signed, by kind
+	took    time.Duration  // to build and publish the last list
 
 	builds, failures uint64 // under leases of this process
 }
 
 func newUpdater(p *Publisher, a Authority) *updater {
-	return &updater{p: p, a: a, nudge: make(chan struct{}, 1), said: map[bool]warning{}}
+	return &updater{p: p, a: a, nudge: make(chan struct{}, 1), said: map[bool]warning{}, damaged: map[bool]int64{}}
 }
 
 // over reports whether the CA has ended.
@@ -96,11 +97,32 @@ func (u *updater) load(ctx context.Context) error {
 		if held != nil && (!ok || l.Number < have) {
 			return errRewound
 		}
-		if ok && l.Number > have {
+		if ok && l.Number > have && u.isWhole(l) {
 			u.advance(l)
 		}
 	}
 	return nil
+}
+
+// isWhole verifies a list of the store. One that is damaged is not served, and the next one is
+// due at once.
+func (u *updater) isWhole(l List) bool {
+	if u.a.Certificate == nil {
+		return true
+	}
+	_, err := ca.ReadCRL(l.DER, u.a.Certificate)
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	delta := l.Base > 0
+	if err == nil {
+		delete(u.damaged, delta)
+		return true
+	}
+	if u.damaged[delta] != l.Number {
+		u.damaged[delta] = l.Number
+		u.p.c.Log.Error("revocation list in the database is damaged: another is made", "issuer", u.a.Name, "number", l.Number, "err", err)
+	}
+	return false
 }
 
 // madeAt is when a list was made: thisUpdate is backdated.
@@ -148,12 +170,13 @@ func (u *updater) findDue(ctx context.Context) (due, error) {
 	}
 	u.mu.Lock()
 	u.waiting = revoked
+	damaged := len(u.damaged) > 0
 	u.mu.Unlock()
 	w := due{revoked: revoked}
 	complete, delta := u.list(false), u.list(true)
-	w.complete = complete == nil || !now.Before(u.next(complete)) || revoked && !deltas
+	w.complete = complete == nil || damaged || !now.Before(u.next(complete)) || revoked && !deltas
 	// A delta list needs a published complete list as its base.
-	w.delta = deltas && complete != nil && (delta == nil || !now.Before(u.next(delta)) || revoked)
+	w.delta = deltas && complete != nil && (delta == nil || !now.Before(u.next(delta)) || revoked || damaged)
 	return w, nil
 }
 

@@ -25,7 +25,7 @@ type auditCommands struct {
 type auditVerify struct {
 	JSON         bool     `help:"Print the outcome as JSON."`
 	Head         []string `placeholder:"NUMBER:HASH" help:"An end of the log that was kept elsewhere, from the portal's log lines 'audit log checkpoint'. May be given several times."`
-	Certificates bool     `help:"Compare all certificates with what the log tells of them, too."`
+	Certificates bool     `help:"Also verify every certificate, CRL and page of the database, and compare them with the log."`
 }
 
 // verdict is what audit verify found, for programs.
@@ -41,6 +41,9 @@ type verdict struct {
 	Until        int64  `json:"until,omitempty"` // last entry that can be affected
 	Fault        string `json:"fault,omitempty"`
 	Why          string `json:"why,omitempty"`
+
+	// Damaged says what else in the database is not as it was written.
+	Damaged []string `json:"damaged,omitempty"`
 }
 
 // Run verifies the whole chain, its checkpoints, and heads that were kept elsewhere.
@@ -74,11 +77,18 @@ func (c auditVerify) Run(i *invocation) error {
 	if err != nil {
 		return err
 	}
-	if err := c.print(i.io.out, report, breaks, noCA); err != nil {
+	damaged, err := c.damaged(i, db, folder)
+	if err != nil {
+		return err
+	}
+	if err := c.print(i.io.out, report, breaks, damaged, noCA); err != nil {
 		return err
 	}
 	if len(breaks) > 0 {
 		return fmt.Errorf("the audit log does not verify: %w", breaks[0])
+	}
+	if len(damaged) > 0 {
+		return fmt.Errorf("the database is damaged: %s", damaged[0])
 	}
 	return nil
 }
@@ -97,14 +107,14 @@ func (c auditVerify) breaks(i *invocation, db *store.DB, report auditmonitor.Rep
 	return append(breaks, differ...), err
 }
 
-func (c auditVerify) print(w io.Writer, r auditmonitor.Report, breaks []*audit.Break, noCA error) error {
+func (c auditVerify) print(w io.Writer, r auditmonitor.Report, breaks []*audit.Break, damaged []string, noCA error) error {
 	v := verdict{
-		OK: len(breaks) == 0, Entries: r.Entries, Head: r.Head.String(), Seals: r.Checkpoints, SealsChecked: noCA == nil,
+		OK: len(breaks)+len(damaged) == 0, Damaged: damaged, Entries: r.Entries, Head: r.Head.String(), Seals: r.Checkpoints, SealsChecked: noCA == nil,
 	}
 	if r.LastCheckpoint.Seq > 0 {
 		v.LastSeal, v.LastSealAt = r.LastCheckpoint.Head.String(), r.LastCheckpoint.At.Format(time.RFC3339)
 	}
-	if !v.OK {
+	if len(breaks) > 0 {
 		b := breaks[0]
 		v.FirstBad, v.Until, v.Fault, v.Why = b.Seq, b.Until, string(b.Fault), b.Error()
 	}
@@ -123,6 +133,9 @@ func (c auditVerify) print(w io.Writer, r auditmonitor.Report, breaks []*audit.B
 	}
 	for _, b := range breaks {
 		fmt.Fprintf(out, "BROKEN: %v\n", b)
+	}
+	for _, d := range damaged {
+		fmt.Fprintf(out, "DAMAGED: %s\n", d)
 	}
 	return out.Flush()
 }

@@ -105,6 +105,22 @@ func TestA19_AuditVerifySaysWhere(t *testing.T) {
 	}
 }
 
+// TestF11_AuditVerifyFindsAnAlteredCertificate flips a bit of a stored certificate, which no page
+// of the database shows.
+func TestF11_AuditVerifyFindsAnAlteredCertificate(t *testing.T) {
+	data := ranPortal(t)
+	verify := []string{"--data", data, "audit", "verify", "--json"}
+	asAdministratorOfTheDatabase(t, data, `UPDATE certificates SET der = CAST(substr(der, 1, length(der) - 1) || X'00' AS BLOB)
+		WHERE serial = (SELECT max(serial) FROM certificates WHERE der IS NOT NULL)`)
+	if v := verdictOf(t, exitDone, verify...); !v.OK || v.Damaged != nil {
+		t.Errorf("the audit log alone: got %+v", v)
+	}
+	v := verdictOf(t, exitFailed, append(verify, "--certificates")...)
+	if v.OK || v.FirstBad != 0 || len(v.Damaged) != 1 || !strings.Contains(v.Damaged[0], "no CA of the portal signed") {
+		t.Errorf("got %+v", v)
+	}
+}
+
 // A checkpoint whose key the CA did not certify proves nothing: the database has its key's
 // certificate, but not the CA's key.
 func TestA19_AForeignSealIsFound(t *testing.T) {

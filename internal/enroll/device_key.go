@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"maps"
 	"time"
 
@@ -155,7 +156,7 @@ func (r *Registrar) findHolder(ctx context.Context, holder *x509.Certificate) (p
 	}
 	c, now := device.Certificate, r.c.Now()
 	switch {
-	case len(c.DER) == 0 || !bytes.Equal(c.DER, holder.Raw) || c.Kind != portal.KindUser || !r.issued(holder):
+	case len(c.DER) == 0 || !bytes.Equal(c.DER, holder.Raw) || c.Kind != portal.KindUser || !r.signers.issued(holder):
 		return portal.Device{}, &portal.Denial{Why: portal.HolderUnknown}
 	case !device.Working(now) || now.Before(c.NotBefore):
 		return device, &portal.Denial{Why: portal.HolderEnded}
@@ -163,14 +164,33 @@ func (r *Registrar) findHolder(ctx context.Context, holder *x509.Certificate) (p
 	return device, nil
 }
 
+// Recorded parses a certificate that the store returned, for delivery, and verifies that it is
+// what a CA of this portal signed: a disk that flips a bit says nothing (fault F11).
+func (r *Registrar) Recorded(serial ca.Serial, der []byte) (*x509.Certificate, error) {
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, fmt.Errorf("parsing certificate %s: %w", serial, err)
+	}
+	if named, err := ca.ParseSerial(fmt.Sprintf("%x", cert.SerialNumber)); err != nil || named != serial || !r.signers.issued(cert) {
+		return nil, fmt.Errorf("certificate %s is not delivered: what is stored is not what the CA signed; run certportal audit verify --certificates", serial)
+	}
+	return cert, nil
+}
+
+// signers are the CAs whose certificates the portal delivers and renews.
+type signers struct {
+	chain     func(leaf *x509.Certificate) []*x509.Certificate
+	upstreams map[string]*Upstream // by name
+}
+
 // issued reports whether an issuing CA of this portal signed a certificate.
-func (r *Registrar) issued(cert *x509.Certificate) bool {
-	for _, u := range r.upstreams {
+func (s signers) issued(cert *x509.Certificate) bool {
+	for _, u := range s.upstreams {
 		if u.issued(cert) {
 			return true
 		}
 	}
-	chain := r.c.Chain(cert)
+	chain := s.chain(cert)
 	return len(chain) > 0 && cert.CheckSignatureFrom(chain[0]) == nil
 }
 

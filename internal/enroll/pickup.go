@@ -8,7 +8,6 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"errors"
-	"fmt"
 	"time"
 
 	"certportal/ca"
@@ -102,8 +101,8 @@ func (r *Registrar) OpenFile(ctx context.Context, t Token) (File, error) {
 	if f.Key, err = decryptKey(token, p.Serial, sealed.Key); err != nil {
 		return File{}, err
 	}
-	if f.Leaf, err = x509.ParseCertificate(sealed.CertificateDER); err != nil {
-		return File{}, fmt.Errorf("parsing certificate %s: %w", p.Serial, err)
+	if f.Leaf, err = r.Recorded(p.Serial, sealed.CertificateDER); err != nil {
+		return File{}, err
 	}
 	f.Chain = r.Chain(f.Leaf)
 	f.Seed, err = fileSeed(token, p.Serial)

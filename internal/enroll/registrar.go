@@ -108,6 +108,7 @@ type Registrar struct {
 
 	finisher finisher
 
+	signers   signers
 	upstreams map[string]*Upstream // by name
 	inFlight  map[string]chan struct{}
 	submits   sync.WaitGroup
@@ -157,7 +158,7 @@ func New(c Config) (*Registrar, error) {
 		return nil, err
 	}
 	return &Registrar{
-		c: c, upstreams: upstreams, inFlight: inFlight,
+		c: c, signers: signers{c.Chain, upstreams}, upstreams: upstreams, inFlight: inFlight,
 		rules: Rules{
 			RequireSID: c.Directory.RequiresSID(), EnrollProtected: c.EnrollProtected, EnrollGroup: c.EnrollGroup,
 		},

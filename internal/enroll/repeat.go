@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"time"
 
 	"certportal/ca"
@@ -52,9 +51,9 @@ func (r *Registrar) repeated(c portal.Certificate, key crypto.PublicKey, no stri
 	if c.Status != portal.Issued && c.Status != portal.Superseded || !now.Before(c.End()) || !now.Before(c.Requested.Add(repeatLife)) {
 		return nil, &portal.Denial{Why: no}
 	}
-	cert, err := x509.ParseCertificate(c.DER)
+	cert, err := r.Recorded(c.Serial, c.DER)
 	if err != nil {
-		return nil, fmt.Errorf("parsing certificate %s: %w", c.Serial, err)
+		return nil, err
 	}
 	if same, ok := key.(interface{ Equal(crypto.PublicKey) bool }); !ok || !same.Equal(cert.PublicKey) {
 		return nil, &portal.Denial{Why: no}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 // The names of the engines in a [Snapshot].
@@ -183,6 +184,31 @@ func contentOf(ctx context.Context, db *sql.DB) (schema int64, tables []Table, e
 		}
 	}
 	return schema, tables, nil
+}
+
+// damageWithin is how long the pages of a database may take to be checked.
+const damageWithin = time.Hour
+
+// CheckPages checks the pages, indexes and references of a SQLite database that is in use. A
+// database of PostgreSQL is left to the tools of its server.
+func (db *DB) CheckPages(ctx context.Context) error {
+	if db.Shared() {
+		return nil
+	}
+	found := "ok"
+	err := db.AllWithin(ctx, damageWithin, "PRAGMA integrity_check(1)", nil, func(rows *sql.Rows) error { return rows.Scan(&found) })
+	if err == nil && found == "ok" {
+		err = db.AllWithin(ctx, damageWithin, "PRAGMA foreign_key_check", nil, func(*sql.Rows) error {
+			return errors.New("a row refers to one that is not there")
+		})
+	}
+	if err != nil {
+		return fmt.Errorf("checking database: %w", err)
+	}
+	if found != "ok" {
+		return fmt.Errorf("database is damaged: %s", found)
+	}
+	return nil
 }
 
 // CheckFile checks the pages and references of a copy of a SQLite database, and returns the

@@ -21,7 +21,7 @@ import (
 func Authorities(a *localca.CA, s *config.Settings, base *url.URL) []crl.Authority {
 	var list []crl.Authority
 	if a.Folder.OwnRoot() {
-		list = append(list, crl.Authority{Name: localca.RootName, Life: crl.RootLife, Renew: crl.RootRenew, Issuer: a.RootIssuer})
+		list = append(list, crl.Authority{Name: localca.RootName, Life: crl.RootLife, Renew: crl.RootRenew, Issuer: a.RootIssuer, Certificate: a.Folder.Root()})
 	}
 	for _, of := range a.Line.All() {
 		list = append(list, authority(a, of, s, base))
@@ -40,7 +40,7 @@ func authority(a *localca.CA, of succession.Authority, s *config.Settings, base 
 		made.DeltaRenew = s.Revocation.DeltaEvery
 		made.Freshest = []string{localca.CRLURL(base, of.Name+crl.DeltaSuffix)}
 	}
-	made.Until = of.Certificate.NotAfter
+	made.Certificate, made.Until = of.Certificate, of.Certificate.NotAfter
 	return made
 }
 
