@@ -49,3 +49,13 @@ func NewLoad(ctx context.Context, url string, version int64) (*sqldb.Load, error
 	}
 	return sqldb.NewLoad(ctx, url, schema, version)
 }
+
+// PlanUpgrade looks what this program would do to the schema of a database, and changes
+// nothing. A newer one is an error that wraps [ErrSchemaNewer].
+func PlanUpgrade(ctx context.Context, url string) (sqldb.Plan, error) {
+	schema, err := fs.Sub(migrationFiles, "migrations")
+	if err != nil {
+		return sqldb.Plan{}, err
+	}
+	return sqldb.PlanOf(ctx, url, schema)
+}

@@ -23,6 +23,8 @@ package store
 import (
 	"context"
 	"embed"
+	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -64,6 +66,14 @@ type Config struct {
 	// AsIs opens an existing database and changes nothing in it while it opens: an older
 	// schema is an error that wraps [sqldb.ErrSchemaBehind].
 	AsIs bool
+
+	// Older lets AsIs open an older schema too.
+	Older bool
+
+	// Before is called before an older schema is brought up to date, with the database as
+	// it is and the version to come, by one program at a time. After an error nothing is
+	// changed. Optional.
+	Before func(ctx context.Context, old *DB, to int64) error
 
 	// Connections bounds the connections to PostgreSQL. Optional: 10. SQLite
 	// ignores it.
@@ -146,8 +156,11 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
+	if c.Before != nil && !c.AsIs {
+		return c.openAfter(ctx, schema)
+	}
 	db, err := sqldb.Open(ctx, sqldb.Config{
-		URL: c.URL, Schema: schema, Log: c.Log, Connections: c.Connections, AsIs: c.AsIs,
+		URL: c.URL, Schema: schema, Log: c.Log, Connections: c.Connections, AsIs: c.AsIs, Older: c.Older,
 		NotFound: portal.ErrNotFound, Conflict: portal.ErrConflict,
 	})
 	if err != nil {
@@ -166,6 +179,54 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 		b, AuditLog{b}, BuiltInAccounts{b}, BulkRevocations{b}, DriftRecords{b}, Enrolments{b}, Outbox{b},
 		RevocationLists{b}, Revokers{b}, Search{b}, SignInRecords{b}, Succession{b},
 	}, nil
+}
+
+// openAfter opens the database after Before, where that is due.
+func (c Config) openAfter(ctx context.Context, schema fs.FS) (db *DB, err error) {
+	plain := c
+	plain.Before = nil
+	v, err := sqldb.VersionsOf(ctx, c.URL, schema)
+	if err != nil {
+		return nil, fmt.Errorf("opening database: %w", err)
+	}
+	if !v.Behind() {
+		return Open(ctx, plain)
+	}
+	log := c.Log
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	release, err := sqldb.LockUpgrade(ctx, c.URL, log)
+	if err != nil {
+		return nil, fmt.Errorf("opening database: %w", err)
+	}
+	defer func() {
+		if err := release(); err != nil {
+			log.Warn("ending the lock of the upgrade", "err", err)
+		}
+	}()
+	// Again: another program may have done all of it meanwhile.
+	if v, err = sqldb.VersionsOf(ctx, c.URL, schema); err != nil {
+		return nil, fmt.Errorf("opening database: %w", err)
+	}
+	if v.Behind() {
+		if err := c.before(ctx, v.Known); err != nil {
+			return nil, err
+		}
+	}
+	return Open(ctx, plain)
+}
+
+// before opens the database as it is for Before.
+func (c Config) before(ctx context.Context, to int64) (err error) {
+	as := c
+	as.AsIs, as.Older = true, true
+	old, err := Open(ctx, as)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, old.Close()) }()
+	return c.Before(ctx, old, to)
 }
 
 // Node is the name of this replica in the audit log.

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"certportal/ca"
-	"certportal/cmd/certportal/internal/app"
 	"certportal/internal/audit"
 	"certportal/internal/auditmonitor"
 	"certportal/store"
@@ -60,7 +59,7 @@ func (c auditVerify) Run(i *invocation) error {
 		}
 		o.Known = append(o.Known, head)
 	}
-	db, err := app.OpenExisting(i.ctx, s, i.quiet())
+	db, err := i.program().OpenExisting(i.ctx, s, i.quiet())
 	if err != nil {
 		return err
 	}
@@ -162,7 +161,7 @@ func (c auditExport) Run(i *invocation) error {
 	if err != nil {
 		return err
 	}
-	db, err := app.OpenExisting(i.ctx, s, i.quiet())
+	db, err := i.program().OpenExisting(i.ctx, s, i.quiet())
 	if err != nil {
 		return err
 	}

@@ -12,7 +12,6 @@ import (
 	"certportal/cmd/certportal/internal/app"
 	"certportal/cmd/certportal/internal/backup"
 	"certportal/cmd/certportal/internal/config"
-	"certportal/store/sqldb"
 )
 
 type backupCommands struct {
@@ -41,18 +40,15 @@ func (c backupMake) Run(i *invocation) error {
 	if err != nil {
 		return err
 	}
-	db, err := app.OpenAsIs(i.ctx, s, i.quiet())
+	db, err := app.OpenOlder(i.ctx, s, i.quiet())
 	if errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("there is no portal in %s; name its folder with --data or its settings with --config: %w", s.Data, err)
-	}
-	if errors.Is(err, sqldb.ErrSchemaBehind) {
-		return fmt.Errorf("make the backup with the certportal that runs: %w", err)
 	}
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	path, report, err := backup.Make(i.ctx, app.BackupSource(s, i.cli.ConfigFile, db, version, byOperator()), to, seal)
+	path, report, err := backup.Make(i.ctx, i.program().BackupSource(s, db, byOperator()), to, seal)
 	if err != nil {
 		return err
 	}

@@ -9,7 +9,6 @@ import (
 
 	"certportal/ca"
 	"certportal/ca/crl"
-	"certportal/cmd/certportal/internal/app"
 	"certportal/cmd/certportal/internal/config"
 	"certportal/cmd/certportal/internal/doctor"
 	"certportal/cmd/certportal/internal/localca"
@@ -48,7 +47,7 @@ func (caInit) Run(i *invocation) error {
 		return err
 	}
 	warnOfNames(i, s, public)
-	db, err := app.OpenStore(i.ctx, s, i.logger(s))
+	db, err := i.program().OpenStore(i.ctx, s, i.logger(s))
 	if err != nil {
 		return err
 	}
@@ -120,7 +119,7 @@ func (c caExportKey) Run(i *invocation) error {
 	if place, err := localca.KeyPlaceOf(a.Folder, localca.RootName); err == nil && place.Token != "" {
 		return fmt.Errorf("the root's key is in the token %q, which it never leaves: take the token off this machine instead", place.Token)
 	}
-	db, err := app.OpenExisting(i.ctx, s, i.quiet())
+	db, err := i.program().OpenExisting(i.ctx, s, i.quiet())
 	if err != nil {
 		return err
 	}

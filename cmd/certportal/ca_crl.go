@@ -46,7 +46,7 @@ func (c caCRL) Run(i *invocation) error {
 	if err != nil {
 		return err
 	}
-	db, err := app.OpenExisting(i.ctx, s, i.quiet())
+	db, err := i.program().OpenExisting(i.ctx, s, i.quiet())
 	if err != nil {
 		return err
 	}

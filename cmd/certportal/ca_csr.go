@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"certportal/ca"
-	"certportal/cmd/certportal/internal/app"
 	"certportal/cmd/certportal/internal/localca"
 	"certportal/internal/durable"
 )
@@ -29,7 +28,7 @@ func (c caCSR) Run(i *invocation) error {
 	if err := newFile(c.Out); err != nil {
 		return err
 	}
-	db, err := app.OpenStore(i.ctx, s, i.logger(s))
+	db, err := i.program().OpenStore(i.ctx, s, i.logger(s))
 	if err != nil {
 		return err
 	}

@@ -11,7 +11,6 @@ import (
 	"golang.org/x/term"
 
 	"certportal/ca"
-	"certportal/cmd/certportal/internal/app"
 	"certportal/cmd/certportal/internal/config"
 	"certportal/cmd/certportal/internal/localca"
 	"certportal/internal/escape"
@@ -31,7 +30,7 @@ func (c caImport) Run(i *invocation) error {
 	if err != nil {
 		return err
 	}
-	db, err := app.OpenExisting(i.ctx, s, i.quiet())
+	db, err := i.program().OpenExisting(i.ctx, s, i.quiet())
 	if err != nil {
 		return err
 	}

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"certportal/ca"
-	"certportal/cmd/certportal/internal/app"
 	"certportal/cmd/certportal/internal/config"
 	"certportal/cmd/certportal/internal/localca"
 	"certportal/internal/audit"
@@ -28,7 +27,7 @@ func (caNext) Run(i *invocation) error {
 	if err != nil {
 		return err
 	}
-	db, err := app.OpenExisting(i.ctx, s, i.logger(s))
+	db, err := i.program().OpenExisting(i.ctx, s, i.logger(s))
 	if err != nil {
 		return err
 	}

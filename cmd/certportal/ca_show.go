@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"certportal/ca"
-	"certportal/cmd/certportal/internal/app"
 	"certportal/cmd/certportal/internal/config"
 	"certportal/cmd/certportal/internal/localca"
 	"certportal/store"
@@ -128,7 +127,7 @@ func showCA(i *invocation, s *config.Settings) (shownCA, error) {
 		return shown, err
 	}
 	shown = shown.withRequests(requests, s)
-	db, err := app.OpenExisting(i.ctx, s, i.quiet())
+	db, err := i.program().OpenExisting(i.ctx, s, i.quiet())
 	if err != nil {
 		return shown, err
 	}

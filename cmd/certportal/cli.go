@@ -9,6 +9,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"certportal/cmd/certportal/internal/app"
 	"certportal/cmd/certportal/internal/config"
 	"certportal/cmd/certportal/internal/hsm"
 	"certportal/internal/escape"
@@ -34,6 +35,7 @@ type commands struct {
 	Resume   resumeCommand    `cmd:"" help:"Let issuing go on."`
 	Backup   backupCommands   `cmd:"" help:"Back up the portal while it runs, and verify backups."`
 	Restore  restoreCommand   `cmd:"" help:"Restore a backup into an empty place."`
+	Migrate  migrateCommand   `cmd:"" help:"Bring the database up to date, or say what that would do."`
 	Seed     seedCommand      `cmd:"" help:"Fill an empty database with made-up people, to try it out at its full size."`
 	Doctor   doctorCommands   `cmd:"" help:"Find out what is wrong."`
 	Upstream upstreamCommands `cmd:"" help:"CAs that the portal does not run."`
@@ -71,6 +73,11 @@ func (i *invocation) settingsEnvironment() map[string]string {
 	}
 	environ["CERTPORTAL_DATA"] = i.cli.Data
 	return environ
+}
+
+// program says to the database which program opens it.
+func (i *invocation) program() app.Program {
+	return app.Program{Version: version, SettingsFile: i.cli.ConfigFile}
 }
 
 func (i *invocation) terminal() *config.Terminal { return &config.Terminal{In: i.io.in, Out: i.io.err} }

@@ -273,7 +273,7 @@ func openApp(t *testing.T, data string) (*app.App, error) {
 		t.Fatal(err)
 	}
 	s.Data, s.Listen, s.ListenHTTP, s.ListenOps, s.ListenCheck = data, "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
-	p, err := app.Open(t.Context(), "test", s, &config.Terminal{In: strings.NewReader(""), Out: io.Discard}, slog.New(slog.DiscardHandler))
+	p, err := app.Open(t.Context(), app.Program{Version: "test"}, s, &config.Terminal{In: strings.NewReader(""), Out: io.Discard}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return p, errors.Join(err, p.Close())
 	}
@@ -284,7 +284,7 @@ func openApp(t *testing.T, data string) (*app.App, error) {
 // openSettings opens a portal with its settings.
 func openSettings(t *testing.T, s *config.Settings) *app.App {
 	t.Helper()
-	p, err := app.Open(t.Context(), "test", s, &config.Terminal{In: strings.NewReader(""), Out: io.Discard}, slog.New(slog.DiscardHandler))
+	p, err := app.Open(t.Context(), app.Program{Version: "test"}, s, &config.Terminal{In: strings.NewReader(""), Out: io.Discard}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(errors.Join(err, p.Close()))
 	}

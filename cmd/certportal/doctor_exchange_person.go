@@ -50,7 +50,7 @@ func (i *invocation) openTestSignIn(s *config.Settings, upn, host string) (t *te
 	}()
 	ctx, cancel := context.WithTimeout(i.ctx, openWithin)
 	defer cancel()
-	db, err := app.OpenExisting(ctx, s, i.quiet())
+	db, err := i.program().OpenExisting(ctx, s, i.quiet())
 	if err != nil {
 		return t, err
 	}

@@ -75,7 +75,7 @@ func (i *invocation) lookForDrift(o drift.Options) (report drift.Report, err err
 	if err != nil {
 		return report, err
 	}
-	db, err := app.OpenExisting(i.ctx, s, i.quiet())
+	db, err := i.program().OpenExisting(i.ctx, s, i.quiet())
 	if err != nil {
 		return report, err
 	}

@@ -10,9 +10,9 @@
 // meaning and default, "certportal config check" finds mistakes. Secrets come
 // from files, systemd credentials or a prompt, never from the command line.
 //
-// Exit codes: 0 done, 1 failed, 2 wrong usage, 78 the database belongs to a newer
-// program. On SIGINT or SIGTERM the portal answers what it has begun and ends, within
-// 15 seconds; a second signal ends it at once.
+// Exit codes: 0 done, 1 failed, 2 wrong usage, 3 there is something to do (migrate --check),
+// 78 the database belongs to a newer program. On SIGINT or SIGTERM the portal answers what
+// it has begun and ends, within 15 seconds; a second signal ends it at once.
 //
 // Files, all below the data folder (default ./certportal-data):
 //
@@ -24,6 +24,7 @@
 //	portal.lock        held by the portal that runs on the folder
 //	last-start.json    addresses of the last start, for doctor
 //	last-backup.json   how the last backup went, for doctor
+//	before-upgrade.key opens backups of before an upgrade that are in this folder
 package main
 
 import (

@@ -216,7 +216,7 @@ func (i *invocation) withPeople(do func(context.Context, app.Directory, *config.
 	if err != nil {
 		return err
 	}
-	db, err := app.OpenExisting(i.ctx, s, i.quiet())
+	db, err := i.program().OpenExisting(i.ctx, s, i.quiet())
 	switch {
 	case err == nil:
 		defer db.Close()

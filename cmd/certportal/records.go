@@ -3,7 +3,6 @@ package main
 import (
 	"time"
 
-	"certportal/cmd/certportal/internal/app"
 	"certportal/cmd/certportal/internal/config"
 	"certportal/cmd/certportal/internal/localca"
 	"certportal/store"
@@ -16,7 +15,7 @@ func (i *invocation) withRecords(do func(*config.Settings, *store.DB) error) err
 	if err != nil {
 		return err
 	}
-	db, err := app.OpenExisting(i.ctx, s, i.quiet())
+	db, err := i.program().OpenExisting(i.ctx, s, i.quiet())
 	if err != nil {
 		return err
 	}

@@ -11,7 +11,6 @@ import (
 	"golang.org/x/crypto/cryptobyte/asn1"
 
 	"certportal/ca"
-	"certportal/cmd/certportal/internal/app"
 	"certportal/store/seed"
 )
 
@@ -30,7 +29,7 @@ func (c seedCommand) Run(i *invocation) error {
 	if err != nil {
 		return err
 	}
-	db, err := app.OpenStore(i.ctx, s, i.quiet())
+	db, err := i.program().OpenStore(i.ctx, s, i.quiet())
 	if err != nil {
 		return err
 	}

@@ -59,7 +59,7 @@ func namesChosen(s *config.Settings) error {
 // serve runs a portal; ready is called when everything is open and before the
 // first request is answered.
 func (i *invocation) serve(s *config.Settings, ready func(context.Context, *app.App) error) (err error) {
-	p, err := app.Open(i.ctx, version, s, i.terminal(), i.logger(s))
+	p, err := app.Open(i.ctx, i.program(), s, i.terminal(), i.logger(s))
 	defer func() {
 		if closing := p.Close(); err == nil {
 			err = closing
@@ -71,7 +71,6 @@ func (i *invocation) serve(s *config.Settings, ready func(context.Context, *app.
 	if err := ready(i.ctx, p); err != nil {
 		return err
 	}
-	p.SettingsFile = i.cli.ConfigFile
 	return p.Serve(i.ctx)
 }
 

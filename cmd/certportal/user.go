@@ -9,7 +9,6 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"certportal/cmd/certportal/internal/app"
 	"certportal/cmd/certportal/internal/config"
 	"certportal/internal/audit"
 	"certportal/internal/directory"
@@ -63,7 +62,7 @@ func (i *invocation) withDirectory(do func(context.Context, people) error) error
 	if s.Directory.Kind != config.KindBuiltin {
 		return fmt.Errorf("people come from %s (directory.kind): change accounts there; certportal people shows them", s.Directory.Kind)
 	}
-	db, err := app.OpenExisting(i.ctx, s, i.quiet())
+	db, err := i.program().OpenExisting(i.ctx, s, i.quiet())
 	if err != nil {
 		return err
 	}

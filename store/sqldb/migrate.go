@@ -140,9 +140,13 @@ func refuseOlder(ctx context.Context, tx *sql.Tx, first int64) error {
 		return fmt.Errorf("reading schema version: %w", err)
 	}
 	if found > 0 && found < first {
-		return fmt.Errorf("%w: found version %d, the oldest that can be opened is %d", ErrSchemaOlder, found, first)
+		return olderSchema(found, first)
 	}
 	return nil
+}
+
+func olderSchema(found, first int64) error {
+	return fmt.Errorf("%w: found version %d, the oldest that can be opened is %d", ErrSchemaOlder, found, first)
 }
 
 // migrate applies what is missing, then compares the versions. In this order,
@@ -175,9 +179,19 @@ func (d dialect) newest(schema fs.FS) (int64, error) {
 	return slices.Max(slices.Collect(maps.Keys(steps))), nil
 }
 
-// compareSchema compares the schema of a database with the files and changes nothing.
-func (d dialect) compareSchema(ctx context.Context, db *sql.DB, schema fs.FS) error {
-	known, err := d.newest(schema)
+// oldest is the first version that the files of a schema lead to.
+func (d dialect) oldest(schema fs.FS) (int64, error) {
+	steps, err := d.steps(schema)
+	if err != nil {
+		return 0, err
+	}
+	return slices.Min(slices.Collect(maps.Keys(steps))), nil
+}
+
+// compareSchema compares the schema of a database with the files and changes nothing. An
+// older one is accepted where the configuration says so.
+func (d dialect) compareSchema(ctx context.Context, db *sql.DB, c Config) error {
+	known, err := d.newest(c.Schema)
 	if err != nil {
 		return err
 	}
@@ -188,6 +202,8 @@ func (d dialect) compareSchema(ctx context.Context, db *sql.DB, schema fs.FS) er
 	switch {
 	case found > known:
 		return newerSchema(found, known)
+	case found < known && c.Older:
+		return d.refuseBefore(c.Schema, found)
 	case found < known:
 		return fmt.Errorf("%w: found version %d, want %d", ErrSchemaBehind, found, known)
 	}

@@ -73,7 +73,7 @@ func preparePostgres(ctx context.Context, db *sql.DB, c Config) error {
 		c.Log.Warn("synchronous_commit is off: a crash of PostgreSQL can lose issued certificates")
 	}
 	if c.AsIs {
-		return postgresDialect().compareSchema(ctx, db, c.Schema)
+		return postgresDialect().compareSchema(ctx, db, c)
 	}
 	return migratePostgres(ctx, db, c.Schema)
 }

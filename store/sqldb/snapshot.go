@@ -141,7 +141,11 @@ func blankFile(ctx context.Context, file string, blank Blank) error {
 	}
 	for table, columns := range blank {
 		for _, c := range columns {
-			_, err := db.ExecContext(ctx, "UPDATE "+quoted(table)+" SET "+quoted(c)+" = NULL WHERE "+quoted(c)+" IS NOT NULL")
+			var there bool // an older schema may not have it
+			err := db.QueryRowContext(ctx, "SELECT count(*) > 0 FROM pragma_table_info($1) WHERE name = $2", table, c).Scan(&there)
+			if err == nil && there {
+				_, err = db.ExecContext(ctx, "UPDATE "+quoted(table)+" SET "+quoted(c)+" = NULL WHERE "+quoted(c)+" IS NOT NULL")
+			}
 			if err != nil {
 				return errors.Join(fmt.Errorf("blanking %s of %s: %w", c, table, err), db.Close())
 			}

@@ -48,6 +48,10 @@ type Config struct {
 	// up to date is an error that wraps [ErrSchemaBehind].
 	AsIs bool
 
+	// Older lets AsIs open an older schema too, of any version that can be brought up to
+	// date.
+	Older bool
+
 	// NotFound is the error of a query for one row that gives none. Optional:
 	// [ErrNotFound].
 	NotFound error

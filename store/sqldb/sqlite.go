@@ -63,12 +63,12 @@ func prepareFile(ctx context.Context, path string, c Config) (fs.FileInfo, error
 		if err != nil {
 			return nil, err
 		}
-		db, err := openFile(ctx, path, true, busyTimeout)
+		db, err := openLook(path)
 		if err != nil {
 			return nil, fmt.Errorf("opening %s: %w", path, err)
 		}
 		defer db.Close()
-		return info, sqliteDialect().compareSchema(ctx, db, c.Schema)
+		return info, sqliteDialect().compareSchema(ctx, db, c)
 	}
 	info, err := createFile(path, c.Log)
 	if err != nil {
@@ -142,6 +142,14 @@ func openFile(ctx context.Context, path string, readOnly bool, busy time.Duratio
 		return nil, err
 	}
 	return db, nil
+}
+
+// openLook opens a file to look at it, whatever its journal.
+func openLook(path string) (*sql.DB, error) {
+	return sql.Open("sqlite", fileAddress(path, url.Values{
+		"mode": {"rw"}, "_defensive": {"1"},
+		"_pragma": {fmt.Sprintf("busy_timeout(%d)", busyTimeout.Milliseconds()), "query_only(1)", "trusted_schema(0)", "cell_size_check(1)"},
+	}))
 }
 
 // fileAddress is the address of a file for the driver.

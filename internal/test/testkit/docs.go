@@ -36,10 +36,16 @@ func DocSections(t testing.TB, page, language string) map[string][]string {
 // docText reads a page of the folder docs, wherever the test runs.
 func docText(t testing.TB, page string) string {
 	t.Helper()
+	return string(Must(os.ReadFile(filepath.Join(Root(t), "docs", page)))(t))
+}
+
+// Root is the folder of the module, above that of the test.
+func Root(t testing.TB) string {
+	t.Helper()
 	folder := Must(os.Getwd())(t)
 	for {
 		if _, err := os.Stat(filepath.Join(folder, "go.mod")); err == nil {
-			return string(Must(os.ReadFile(filepath.Join(folder, "docs", page)))(t))
+			return folder
 		}
 		if folder == filepath.Dir(folder) {
 			t.Fatal("there is no go.mod above the test")

@@ -2,7 +2,7 @@
 // dependencies, runs the listeners and the background work, and renews the portal's
 // own TLS certificate.
 //
-// Commands that do not serve use OpenStore, OpenExisting, OpenLDAP and OpenWatch.
+// Commands that do not serve use a Program, OpenLDAP and OpenWatch.
 package app
 
 import (
@@ -43,10 +43,8 @@ import (
 
 // App is one running installation. The exported fields are for commands.
 type App struct {
-	version  string
+	program  Program
 	Settings *config.Settings
-
-	SettingsFile string // goes into backups; empty: there is none
 
 	log *slog.Logger
 	Now func() time.Time
@@ -98,13 +96,13 @@ type App struct {
 
 // Open opens all parts in the order of their dependencies. It opens the listeners and
 // answers no request before Serve. Call Close also after an error.
-func Open(ctx context.Context, version string, s *config.Settings, term *config.Terminal, log *slog.Logger) (*App, error) {
-	return openAt(ctx, version, s, term, log, time.Now)
+func Open(ctx context.Context, program Program, s *config.Settings, term *config.Terminal, log *slog.Logger) (*App, error) {
+	return openAt(ctx, program, s, term, log, time.Now)
 }
 
 // openAt is Open on a machine with another clock.
-func openAt(ctx context.Context, version string, s *config.Settings, term *config.Terminal, log *slog.Logger, now func() time.Time) (*App, error) {
-	p := &App{version: version, Settings: s, log: log, Now: now, changed: make(chan struct{}, 1)}
+func openAt(ctx context.Context, program Program, s *config.Settings, term *config.Terminal, log *slog.Logger, now func() time.Time) (*App, error) {
+	p := &App{program: program, Settings: s, log: log, Now: now, changed: make(chan struct{}, 1)}
 	for _, step := range []func(context.Context, *config.Terminal) error{
 		p.openFolder, p.openRecords, p.listen, p.openCA, p.openOwn, p.openPeople, p.openTLS, p.openOCSP, p.openUpstreams, p.openRegistrar, p.openAudit, p.openSCEP, p.openMail, p.openDesk, p.openAdmin, p.openPages, p.openOps, p.clearUp,
 	} {
@@ -126,12 +124,12 @@ func (p *App) openFolder(context.Context, *config.Terminal) (err error) {
 	if err := os.MkdirAll(p.Settings.Data, 0o700); err != nil {
 		return fmt.Errorf("making data folder: %w", err)
 	}
-	p.lock, err = lockData(p.Settings)
+	p.lock, err = LockData(p.Settings)
 	return err
 }
 
 func (p *App) openRecords(ctx context.Context, _ *config.Terminal) (err error) {
-	if p.DB, err = OpenStore(ctx, p.Settings, p.log); err != nil {
+	if p.DB, err = p.program.OpenStore(ctx, p.Settings, p.log); err != nil {
 		return err
 	}
 	p.openClock(ctx)

@@ -38,7 +38,7 @@ func openWith(t testing.TB, data string, environ map[string]string) (*App, error
 		t.Fatal(err)
 	}
 	s.Data, s.Listen, s.ListenHTTP, s.ListenOps, s.ListenCheck = data, "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
-	p, err := Open(t.Context(), "test", s, &config.Terminal{In: strings.NewReader(""), Out: io.Discard}, slog.New(slog.DiscardHandler))
+	p, err := Open(t.Context(), Program{Version: "test"}, s, &config.Terminal{In: strings.NewReader(""), Out: io.Discard}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return p, errors.Join(err, p.Close())
 	}

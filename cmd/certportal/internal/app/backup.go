@@ -20,10 +20,10 @@ const (
 )
 
 // BackupSource is what a backup of an installation is made of.
-func BackupSource(s *config.Settings, file string, db *store.DB, version string, by audit.Entry) backup.Source {
+func (p Program) BackupSource(s *config.Settings, db *store.DB, by audit.Entry) backup.Source {
 	return backup.Source{
-		DB: db, Data: s.Data, CA: s.Path("ca"), Journal: s.JournalFile(), Settings: file,
-		Program: version, Now: time.Now, By: by,
+		DB: db, Data: s.Data, CA: s.Path("ca"), Journal: s.JournalFile(), Settings: p.SettingsFile,
+		Program: p.Version, Now: time.Now, By: by,
 	}
 }
 
@@ -47,21 +47,32 @@ func (p *App) backUpIfDue(ctx context.Context) (made string, err error) {
 	if now := p.Now(); now.Sub(last.At) < b.Every && !last.At.After(now) || now.Sub(last.Failed) < backupAgain && !last.Failed.After(now) {
 		return "", nil
 	}
-	seal := backup.Seal{Recipients: b.Recipients}
-	if b.PassphraseFile != "" {
-		secret, err := config.ReadSecret(b.PassphraseFile)
-		if err != nil {
-			return "", err
-		}
-		seal.Passphrase = string(secret)
+	seal, err := sealOf(b)
+	if err != nil {
+		return "", err
 	}
-	by := audit.Entry{Actor: "system", Role: "system"}
 	to := filepath.Join(b.Folder, backup.FileName(p.Now()))
-	from := BackupSource(p.Settings, p.SettingsFile, p.DB, p.version, by)
+	from := p.program.BackupSource(p.Settings, p.DB, bySystem())
 	from.Now = p.Now
 	made, _, err = backup.Make(ctx, from, to, seal)
 	if err != nil {
 		return "", err
 	}
 	return made, backup.Prune(made, b.Keep, p.Now())
+}
+
+// bySystem is the actor of backups that the portal makes by itself.
+func bySystem() audit.Entry { return audit.Entry{Actor: "system", Role: "system"} }
+
+// sealOf is what the settings encrypt backups to.
+func sealOf(b config.BackupSettings) (backup.Seal, error) {
+	seal := backup.Seal{Recipients: b.Recipients}
+	if b.PassphraseFile != "" {
+		secret, err := config.ReadSecret(b.PassphraseFile)
+		if err != nil {
+			return backup.Seal{}, err
+		}
+		seal.Passphrase = string(secret)
+	}
+	return seal, nil
 }

@@ -95,7 +95,7 @@ func publishedFindings(ctx context.Context, s *config.Settings, d *directory.LDA
 // revokedIn tells which issuing CAs the records have as revoked; none without records.
 func revokedIn(ctx context.Context, s *config.Settings) func(name string) bool {
 	names := map[string]bool{}
-	if db, err := OpenExisting(ctx, s, slog.New(slog.DiscardHandler)); err == nil {
+	if db, err := OpenAsIs(ctx, s, slog.New(slog.DiscardHandler)); err == nil {
 		records, _ := db.Authorities(ctx) // without them the check says too much
 		for _, r := range records {
 			names[r.Name] = r.State == succession.Revoked

@@ -92,7 +92,7 @@ func (c *companyCA) installation(t *testing.T) installation {
 	t.Helper()
 	s := testkit.Must(config.Load("", fixture.FastCA()))(t)
 	s.Data = t.TempDir()
-	db := testkit.Must(OpenStore(t.Context(), s, slog.New(slog.DiscardHandler)))(t)
+	db := testkit.Must(Program{}.OpenStore(t.Context(), s, slog.New(slog.DiscardHandler)))(t)
 	defer db.Close()
 	r := testkit.Must(localca.RequestAuthority(t.Context(), s, db, noTerminal(), "CN=Phones CA,O=Corp", "", time.Now()))(t)
 	in := installation{settings: s, given: filepath.Join(t.TempDir(), "given.pem")}
@@ -112,7 +112,7 @@ func noTerminal() *config.Terminal {
 // check is what an import finds; finish carries it out.
 func (in installation) check(t *testing.T, finish bool) *localca.Import {
 	t.Helper()
-	db := testkit.Must(OpenStore(t.Context(), in.settings, slog.New(slog.DiscardHandler)))(t)
+	db := testkit.Must(Program{}.OpenStore(t.Context(), in.settings, slog.New(slog.DiscardHandler)))(t)
 	defer db.Close()
 	found := testkit.Must(localca.CheckImport(t.Context(), in.settings, db, in.given, "", time.Now()))(t)
 	if finish {

@@ -25,7 +25,7 @@ func lastStartFile(s *config.Settings) string { return s.Path("last-start.json")
 
 // writeLastStart notes the addresses of this run.
 func (p *App) writeLastStart() error {
-	n := lastStart{Version: p.version, At: p.Now().UTC().Truncate(time.Second), HTTPS: p.Public.HTTPS.String(), HTTP: p.Public.HTTP.String()}
+	n := lastStart{Version: p.program.Version, At: p.Now().UTC().Truncate(time.Second), HTTPS: p.Public.HTTPS.String(), HTTP: p.Public.HTTP.String()}
 	if p.Public.Check != nil {
 		n.Check = p.Public.Check.String()
 	}

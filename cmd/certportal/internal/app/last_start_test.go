@@ -22,7 +22,7 @@ func TestAddressesOfTheLastStart(t *testing.T) {
 	if got, err = addressesNow(&s); err != nil || got.HTTPS.String() != s.PublicURL || got.HTTP.String() != p.Public.HTTP.String() {
 		t.Errorf("with public_url: got %v, %v", got, err)
 	}
-	if v := startedVersion(&s); v != p.version {
-		t.Errorf("version: got %q, want %q", v, p.version)
+	if v := startedVersion(&s); v != p.program.Version {
+		t.Errorf("version: got %q, want %q", v, p.program.Version)
 	}
 }

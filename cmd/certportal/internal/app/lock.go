@@ -9,10 +9,10 @@ import (
 	"certportal/internal/durable"
 )
 
-// lockData makes sure that one portal runs on a data folder: a second one would take the
+// LockData makes sure that one portal runs on a data folder: a second one would take the
 // running requests of the first for what a crash left, and revoke them. The lock ends
 // with the process.
-func lockData(s *config.Settings) (*os.File, error) {
+func LockData(s *config.Settings) (*os.File, error) {
 	f, err := os.OpenFile(s.Path("portal.lock"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("locking data folder: %w", err)

@@ -36,7 +36,7 @@ func (p *App) listenOps(ctx context.Context) (err error) {
 // openOps makes the handler of health and metrics.
 func (p *App) openOps(context.Context, *config.Terminal) (err error) {
 	p.ops, err = ops.New(ops.Config{
-		Version: p.version, Stopping: p.stopping.Load, Checks: p.doctor.Ready(), Plain: doctor.ReadyPlain(p.doctor),
+		Version: p.program.Version, Stopping: p.stopping.Load, Checks: p.doctor.Ready(), Plain: doctor.ReadyPlain(p.doctor),
 		Lists: p.lists.Health, Company: p.company.State, Online: p.ocspHealth, Answers: &p.answers, Certificates: p.doctor.Expiries,
 		Ledger: func(ctx context.Context) (int64, error) {
 			head, err := p.DB.Head(ctx)

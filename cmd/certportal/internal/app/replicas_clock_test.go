@@ -31,7 +31,7 @@ func openOff(t *testing.T, data string, environ map[string]string, clock *wrongC
 	s := testkit.Must(config.Load("", environ))(t)
 	s.Data, s.Listen, s.ListenHTTP, s.ListenOps, s.ListenCheck = data, "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
 	term := &config.Terminal{In: strings.NewReader(""), Out: io.Discard}
-	p, err := openAt(t.Context(), "test", s, term, slog.New(slog.DiscardHandler), clock.now)
+	p, err := openAt(t.Context(), Program{Version: "test"}, s, term, slog.New(slog.DiscardHandler), clock.now)
 	if err != nil {
 		return p, errors.Join(err, p.Close())
 	}

@@ -34,7 +34,7 @@ func (p *App) Serve(ended context.Context) error {
 		go func() { failed <- revokers.ServeTLS(p.revokerPort, "", "") }()
 	}
 	clocks := p.runClocks(ctx)
-	p.log.Info("serving", "version", p.version, "https", p.https.Addr().String(), "http", p.http.Addr().String(),
+	p.log.Info("serving", "version", p.program.Version, "https", p.https.Addr().String(), "http", p.http.Addr().String(),
 		"public", p.Public.HTTPS.String(), "check", addressOf(p.checkPort), "ops", addressOf(p.opsPort), "revoker", addressOf(p.revokerPort))
 
 	var err error

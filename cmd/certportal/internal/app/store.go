@@ -18,17 +18,18 @@ import (
 
 // OpenExisting opens an existing database. Commands use it so that a mistyped folder
 // is an error and not a new, empty portal.
-func OpenExisting(ctx context.Context, s *config.Settings, log *slog.Logger) (*store.DB, error) {
+func (p Program) OpenExisting(ctx context.Context, s *config.Settings, log *slog.Logger) (*store.DB, error) {
 	if s.Database == "" && s.DatabaseFile == "" {
 		if _, err := os.Stat(s.Path("portal.db")); err != nil {
 			return nil, fmt.Errorf("there is no portal in %s; name its folder with --data or its settings with --config: %w", s.Data, err)
 		}
 	}
-	return OpenStore(ctx, s, log)
+	return p.OpenStore(ctx, s, log)
 }
 
-// OpenStore opens the database of the settings; the data folder is made for it.
-func OpenStore(ctx context.Context, s *config.Settings, log *slog.Logger) (*store.DB, error) {
+// OpenStore opens the database of the settings; the data folder is made for it. Before an
+// older schema is brought up to date a backup is made.
+func (p Program) OpenStore(ctx context.Context, s *config.Settings, log *slog.Logger) (*store.DB, error) {
 	if err := os.MkdirAll(s.Data, 0o700); err != nil {
 		return nil, fmt.Errorf("making data folder: %w", err)
 	}
@@ -36,7 +37,7 @@ func OpenStore(ctx context.Context, s *config.Settings, log *slog.Logger) (*stor
 	if err != nil {
 		return nil, err
 	}
-	return store.Open(ctx, store.Config{URL: url, Log: log, Node: s.Node})
+	return store.Open(ctx, store.Config{URL: url, Log: log, Node: s.Node, Before: p.backUpBefore(s, log)})
 }
 
 // OpenAsIs opens the database of the settings and changes nothing.
@@ -46,6 +47,16 @@ func OpenAsIs(ctx context.Context, s *config.Settings, log *slog.Logger) (*store
 		return nil, err
 	}
 	return store.Open(ctx, store.Config{URL: url, Log: log, Node: s.Node, AsIs: true})
+}
+
+// OpenOlder opens the database of the settings, also one with an older schema, and changes
+// nothing.
+func OpenOlder(ctx context.Context, s *config.Settings, log *slog.Logger) (*store.DB, error) {
+	url, err := DatabaseURL(s)
+	if err != nil {
+		return nil, err
+	}
+	return store.Open(ctx, store.Config{URL: url, Log: log, Node: s.Node, AsIs: true, Older: true})
 }
 
 // databaseFindings asks a database server whether it lets the portal in. A database in the

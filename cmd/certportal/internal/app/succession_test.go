@@ -149,7 +149,7 @@ func TestStartNearTheEndOfTheFirstCA(t *testing.T) {
 		data := t.TempDir()
 		s := testkit.Must(config.Load("", fixture.FastCA()))(t)
 		s.Data, s.Listen, s.ListenHTTP = data, "127.0.0.1:0", "127.0.0.1:0"
-		db := testkit.Must(OpenStore(t.Context(), s, slog.New(slog.DiscardHandler)))(t)
+		db := testkit.Must(Program{}.OpenStore(t.Context(), s, slog.New(slog.DiscardHandler)))(t)
 		term := &config.Terminal{In: strings.NewReader(""), Out: io.Discard}
 		base := testkit.Must(url.Parse("http://pki.example"))(t)
 		made := time.Now().AddDate(0, 0, left).Add(-5 * 365 * 24 * time.Hour)
@@ -208,7 +208,7 @@ func TestFourYearsLater(t *testing.T) {
 	data := t.TempDir()
 	s := testkit.Must(config.Load("", fixture.FastCA()))(t)
 	s.Data, s.Listen, s.ListenHTTP = data, "127.0.0.1:0", "127.0.0.1:0"
-	db := testkit.Must(OpenStore(t.Context(), s, slog.New(slog.DiscardHandler)))(t)
+	db := testkit.Must(Program{}.OpenStore(t.Context(), s, slog.New(slog.DiscardHandler)))(t)
 	base := testkit.Must(url.Parse("http://" + testkit.Must(daemon.FreeAddress())(t)))(t)
 	_, _, err := localca.Create(t.Context(), s, db, base, noTerminal(), time.Now().AddDate(0, 0, 1-4*365))
 	testkit.NoError(t, err)

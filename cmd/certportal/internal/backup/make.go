@@ -45,11 +45,7 @@ func Make(ctx context.Context, from Source, to string, seal Seal) (string, Repor
 	if _, err := os.Lstat(path); err == nil {
 		return "", Report{}, fmt.Errorf("%s is there already: name a new file, or a folder", path)
 	}
-	durable.RemoveTemporary(filepath.Dir(path), abandoned)
-	lock, err := lockFile(filepath.Join(from.Data, "backup.lock"))
-	if errors.Is(err, durable.ErrLocked) {
-		return "", Report{}, fmt.Errorf("another backup of %s is being made", from.Data)
-	}
+	lock, err := from.lock()
 	if err != nil {
 		return "", Report{}, err
 	}
@@ -58,11 +54,21 @@ func Make(ctx context.Context, from Source, to string, seal Seal) (string, Repor
 	return path, report, errors.Join(err, from.noteLast(path, report, err))
 }
 
+// lock makes sure that one backup of a data folder is made at a time.
+func (s Source) lock() (*os.File, error) {
+	lock, err := lockFile(filepath.Join(s.Data, "backup.lock"))
+	if errors.Is(err, durable.ErrLocked) {
+		return nil, fmt.Errorf("another backup of %s is being made", s.Data)
+	}
+	return lock, err
+}
+
 // into makes the file.
 func (s Source) into(ctx context.Context, path string, recipients []age.Recipient) (report Report, err error) {
 	if err := removeCopies(s.Data); err != nil {
 		return Report{}, err
 	}
+	durable.RemoveTemporary(filepath.Dir(path), abandoned)
 	err = durable.CreateFrom(path, 0o600, func(w io.Writer) error {
 		report, err = s.write(ctx, w, recipients)
 		return err

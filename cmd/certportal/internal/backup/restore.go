@@ -178,6 +178,9 @@ func (r *restore) database(ctx context.Context, o *Outcome) error {
 // commit keeps the rows, with rights ended and issuing stopped in the same transaction: a
 // restore that is killed after it leaves none.
 func (r *restore) commit(ctx context.Context) (err error) {
+	if err := r.load.Upgrade(ctx); err != nil { // what follows knows the newest schema only
+		return err
+	}
 	if r.ended, err = store.EndLoaded(ctx, r.load, r.Now()); err != nil {
 		return err
 	}

@@ -27,9 +27,17 @@ type BackupSettings struct {
 	// Public keys of age to encrypt to instead, so that this machine cannot read its
 	// backups: age1…
 	Recipients []string `yaml:"recipients"`
+
+	// Whether one is made before a new version changes the tables of the database: in the
+	// folder, or without one in the data folder, readable with before-upgrade.key beside it.
+	// Three of these stay. When it cannot be made, the portal does not start and the database
+	// stays as it was.
+	BeforeUpgrade bool `yaml:"before_upgrade"`
 }
 
-func defaultBackup() BackupSettings { return BackupSettings{Every: 24 * time.Hour, Keep: 14} }
+func defaultBackup() BackupSettings {
+	return BackupSettings{Every: 24 * time.Hour, Keep: 14, BeforeUpgrade: true}
+}
 
 // checkBackup finds mistakes in the backups that the portal makes.
 func (s *Settings) checkBackup() error {
