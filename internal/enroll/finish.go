@@ -1,6 +1,7 @@
 package enroll
 
 import (
+	"bytes"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -80,10 +81,28 @@ func (f finisher) signAndComplete(ctx context.Context, p *ca.Prepared, completio
 	if err != nil {
 		return nil, portal.AsOutage(portal.PartIssuer, "completing certificate", err)
 	}
-	if err := f.store.Complete(ctx, done); err != nil {
-		return nil, portal.AsOutage(portal.PartStore, "completing certificate", err)
+	err = portal.AsOutage(portal.PartStore, "completing certificate", f.store.Complete(ctx, done))
+	if err != nil && !f.isRecorded(ctx, done, err) {
+		return nil, err
 	}
 	return cert, nil
+}
+
+// isRecorded reports whether a completion that failed is recorded all the same: the answer to a
+// COMMIT can be lost (fault F6). A store that does not answer now leaves it to abandon.
+func (f finisher) isRecorded(ctx context.Context, done Completion, cause error) bool {
+	var outage *portal.Outage
+	if !errors.As(cause, &outage) {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abandonPatience)
+	defer cancel()
+	c, err := f.store.Certificate(ctx, done.Serial)
+	if err != nil || c.Status != portal.Issued || !bytes.Equal(c.DER, done.Certificate.Raw) {
+		return false
+	}
+	f.log.Warn("certificate is recorded although the store reported an error", "serial", done.Serial.String(), "err", cause)
+	return true
 }
 
 const (

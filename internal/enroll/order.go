@@ -171,7 +171,12 @@ func (r *Registrar) recordIntent(ctx context.Context, o issuance, person portal.
 		if errors.Is(err, portal.ErrConflict) && !errors.Is(err, ErrFileInUse) {
 			return nil, fmt.Errorf("%w: %w", errTaken, err)
 		}
-		return prepared, portal.AsOutage(portal.PartStore, "reserving certificate", err)
+		err = portal.AsOutage(portal.PartStore, "reserving certificate", err)
+		if outage := (*portal.Outage)(nil); errors.As(err, &outage) {
+			// It may be recorded all the same: the answer to a COMMIT can be lost (fault F6).
+			r.finisher.abandon(ctx, prepared.Serial(), err)
+		}
+		return prepared, err
 	}
 }
 

@@ -26,6 +26,10 @@ type OwnStore interface {
 	// reservation was ended in the meantime.
 	Complete(context.Context, Completion) error
 
+	// Certificate finds a certificate of any kind. The error wraps portal.ErrNotFound when
+	// there is none.
+	Certificate(context.Context, ca.Serial) (portal.Certificate, error)
+
 	// Revoke ends certificates and returns those that it ended.
 	Revoke(context.Context, Revocation) ([]ca.Serial, error)
 }

@@ -258,7 +258,6 @@ func TestF1_RenewalBreaksAnywhere(t *testing.T) {
 		{"at the signature", func(c *enroll.Config) { c.Issuer = brokenIssuer{c.Issuer} }},
 		{"at the second transaction", func(c *enroll.Config) { c.Store = brokenStore{c.Store} }},
 		{"at the second transaction, for good", func(c *enroll.Config) { c.Store = deadStore{c.Store} }},
-		{"after the second transaction", func(c *enroll.Config) { c.Store = lostAnswer{c.Store} }},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -283,6 +282,19 @@ func TestF1_RenewalBreaksAnywhere(t *testing.T) {
 			p.Entries()
 		})
 	}
+}
+
+// TestF6_RenewalWhoseAnswerIsLost is recorded, so it is given out.
+func TestF6_RenewalWhoseAnswerIsLost(t *testing.T) {
+	p := newPortal(t)
+	old := p.installed("phone")
+	p.Clock.Advance(310 * day)
+	r := p.NewRegistrar(func(c *enroll.Config) { c.Store = lostAnswer{c.Store} })
+	next := testkit.Must(r.Enroll(t.Context(), p.renewal(old, "renewal")))(t)
+	testkit.Equal(t, "again", p.renew(old, "renewal").Serial, next.Serial)
+	p.wantStatus("old", old, portal.Superseded)
+	p.wantStatus("new", next, portal.Issued)
+	p.Entries()
 }
 
 func TestRenewalOfAKeyOfTheDevice(t *testing.T) {

@@ -47,6 +47,10 @@ type Store interface {
 	// ErrNotFound for a device that is not the person's or was removed.
 	Rename(context.Context, Renaming) error
 
+	// Certificate finds a certificate of any kind and person. The error wraps
+	// portal.ErrNotFound when there is none.
+	Certificate(ctx context.Context, serial ca.Serial) (portal.Certificate, error)
+
 	// Attempted finds what an idempotency token led to. It returns ErrNotFound
 	// when the token is new, or its attempt came to nothing.
 	Attempted(ctx context.Context, person portal.PersonID, token string) (Enrolment, error)

@@ -19,6 +19,16 @@ func Times(t testing.TB, n int) int {
 	return n * Must(strconv.Atoi(text))(t)
 }
 
+// Either returns short, or long in "scripts/test long", where the bar of a test is a number
+// that takes minutes.
+func Either(t testing.TB, short, long int) int {
+	t.Helper()
+	if Times(t, 1) > 1 {
+		return long
+	}
+	return short
+}
+
 // Environ is the environment for a portal: that of the tests without their own variables,
 // which a portal would refuse as settings that it does not know.
 func Environ() []string {
