@@ -87,6 +87,7 @@ type Config struct {
 // Its methods are those of its parts, one for each subject.
 type DB struct {
 	*base // before the parts' own, so that its methods are not ambiguous
+	ACMERecords
 	AuditLog
 	BuiltInAccounts
 	BulkRevocations
@@ -111,6 +112,9 @@ type base struct {
 
 // The parts of a DB.
 type (
+	// ACMERecords are the portal's own TLS certificate by ACME, and answers for its server.
+	ACMERecords struct{ *base }
+
 	// AuditLog appends to the audit log, and reads and checks it.
 	AuditLog struct{ *base }
 
@@ -176,7 +180,7 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	}
 	b := &base{DB: db, node: node, secret: c.Secret}
 	return &DB{
-		b, AuditLog{b}, BuiltInAccounts{b}, BulkRevocations{b}, DriftRecords{b}, Enrolments{b}, Outbox{b},
+		b, ACMERecords{b}, AuditLog{b}, BuiltInAccounts{b}, BulkRevocations{b}, DriftRecords{b}, Enrolments{b}, Outbox{b},
 		RevocationLists{b}, Revokers{b}, Search{b}, SignInRecords{b}, Succession{b},
 	}, nil
 }

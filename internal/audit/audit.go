@@ -99,6 +99,7 @@ const (
 	LogBroken             Action = "ledger.broken" // the chain does not verify
 	MailFailed            Action = "mail.failed"   // a message was given up
 	MailResent            Action = "mail.resent"   // staff sent it again
+	TLSOrdered            Action = "tls.ordered"   // the portal's own TLS certificate, by ACME
 	BackupMade            Action = "backup.made"   // or begun
 	BackupRestored        Action = "backup.restored"
 )

@@ -19,7 +19,7 @@ func layers() [][]string {
 		{"ca/upstream/certsrv"},
 		{"internal/enroll", "internal/drift"},
 		{"internal/admin", "internal/helpdesk", "internal/scep", "internal/oidc", "internal/directory", "internal/notify",
-			"internal/auditmonitor", "internal/ops", "internal/revoker"},
+			"internal/auditmonitor", "internal/ops", "internal/revoker", "internal/autotls"},
 		{"store", "web"},
 		{"store/seed", "cmd/certportal/internal/config", "cmd/certportal/internal/exchangecheck"},
 		{"cmd/certportal/internal/hsm", "cmd/certportal/internal/backup", "cmd/certportal/internal/setup"},
@@ -72,7 +72,7 @@ func TestTestPackagesAreImportedByTestsOnly(t *testing.T) {
 // under internal/test. A name that ends in a slash stands for all below it.
 func importers() map[string][]string {
 	return map[string][]string{
-		"net/http":                   {"web", "ca/fetch", "ca/upstream/", "internal/scep", "internal/ops", "internal/revoker", "internal/oidc", "cmd/"},
+		"net/http":                   {"web", "ca/fetch", "ca/upstream/", "internal/scep", "internal/ops", "internal/revoker", "internal/oidc", "internal/autotls", "cmd/"},
 		"database/sql":               {"store", "store/"},
 		"github.com/go-ldap/ldap/v3": {"internal/directory", "cmd/"},
 
