@@ -285,3 +285,29 @@ func TestA17_FloodsOfFilesFillNoDisk(t *testing.T) {
 		})
 	}
 }
+
+// TestA14_Challenge: with ACME the plain side answers tokens of an order, and nothing else that
+// it did not answer before; without there is no such address.
+func TestA14_Challenge(t *testing.T) {
+	t.Parallel()
+	without := newPortal(t)
+	const token = "x-Q_9"
+	testkit.Equal(t, "without ACME", without.onPlain().do("GET", "/.well-known/acme-challenge/"+token, nil).status, 308)
+	p := newPortal(t, func(c *web.Config) { c.Challenge = without.db.HTTPChallenge })
+	testkit.NoError(t, without.db.AddHTTPChallenge(t.Context(), token, token+".thumb", p.clock.Now().Add(time.Minute)))
+	for _, tt := range []struct {
+		method, path string
+		status       int
+	}{
+		{"GET", token, 200}, {"HEAD", token, 200}, {"POST", token, 404}, {"GET", "other", 404}, {"GET", "", 308},
+		{"GET", token + "/", 308}, {"GET", "..%2f" + token, 404}, {"GET", token + "%00", 404}, {"GET", strings.Repeat("a", 300), 404},
+	} {
+		got := p.onPlain().do(tt.method, "/.well-known/acme-challenge/"+tt.path, nil, "Host", "evil.example")
+		if got.status != tt.status || tt.status == 200 && tt.method == "GET" && (string(got.body) != token+".thumb" || got.header.Get("Content-Type") != "application/octet-stream") {
+			t.Errorf("%s %q: got %d %q", tt.method, tt.path, got.status, got.body)
+		}
+	}
+	testkit.Equal(t, "over https", p.browser(linux).do("GET", "/.well-known/acme-challenge/"+token, nil).status, 404)
+	p.clock.Advance(time.Minute)
+	testkit.Equal(t, "an old token", p.onPlain().do("GET", "/.well-known/acme-challenge/"+token, nil).status, 404)
+}

@@ -80,6 +80,9 @@ func (s *Server) newPlainHandler() http.Handler {
 	r.MethodNotAllowed(s.handle(s.showNotFound))
 	files.routes(r, serveOCSP)
 	r.Get("/ca", s.handle(files.showAnchors))
+	if s.challenge != nil {
+		r.With(s.limitPerAddress(s.limits.Services)).Get(challengePath+"{token}", s.handle(files.answerChallenge))
+	}
 	return r
 }
 

@@ -114,6 +114,10 @@ type Config struct {
 	// without it, or when it returns nil, the pages show the CRLs alone.
 	OCSPHealth func() *ocsp.Health
 
+	// Challenge gives the answer to an ACME server that asks for a token over plain http;
+	// portal.ErrNotFound for an unknown one. Optional; nil means there is no such address.
+	Challenge func(ctx context.Context, token string, now time.Time) (string, error)
+
 	// Served is called after every response with the side and the status; 0 for a
 	// response that was cut off. Optional; it must not block.
 	Served func(secure bool, status int)
@@ -184,6 +188,7 @@ type Server struct {
 	ocsp      OCSPResponder          // nil without
 	ocspState func() *ocsp.Health
 	served    func(secure bool, status int)
+	challenge func(ctx context.Context, token string, now time.Time) (string, error) // nil without ACME
 	services  map[string]http.Handler
 	example   string
 	limits    Limits
@@ -232,7 +237,7 @@ func New(c Config) (*Server, error) {
 		org:      c.Org, public: c.PublicURL, checkURL: c.CheckURL, script: c.ExchangeScript, sso: c.SSO, example: c.UsernameExample,
 		profiles: profiles, exchange: c.Exchange, scep: c.SCEP, services: c.Services, admin: c.Admin,
 		helpdesk: c.Helpdesk, codeAlone: c.CodeAlone, mails: c.Mails,
-		limits: limits, log: c.Log, now: c.Now, ocsp: c.OCSP, ocspState: c.OCSPHealth, served: c.Served,
+		limits: limits, log: c.Log, now: c.Now, ocsp: c.OCSP, ocspState: c.OCSPHealth, served: c.Served, challenge: c.Challenge,
 	}
 	s.trust.Store(&trust)
 	s.sampled = slog.New(LimitLines(c.Log.Handler(), time.Now)) // lines a second by the machine's clock

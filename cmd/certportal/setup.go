@@ -25,6 +25,11 @@ type setupCommand struct {
 	TLSCertificate *string `name:"tls-certificate" placeholder:"FILE" help:"TLS certificate with its chain."`
 	TLSKey         *string `name:"tls-key" placeholder:"FILE" help:"Its key."`
 
+	ACMEDirectory   *string `name:"acme-directory" placeholder:"https://HOST/…" help:"ACME server that issues the TLS certificate."`
+	ACMEAcceptTerms *string `name:"acme-accept-terms" placeholder:"true" help:"Accept its terms of service."`
+	ACMEContact     *string `name:"acme-contact" placeholder:"ADDRESS,…" help:"Mail addresses for the account there."`
+	ACMECAFile      *string `name:"acme-ca-file" placeholder:"FILE" help:"CA of its certificate."`
+
 	Directory             *string `placeholder:"KIND" help:"active-directory, ldap or builtin."`
 	Domain                *string `placeholder:"NAME" help:"DNS domain of the people."`
 	Servers               *string `placeholder:"ldaps://HOST,…" help:"Servers of the directory."`
@@ -61,6 +66,7 @@ func (c setupCommand) given() map[string]string {
 	for key, answer := range map[string]*string{
 		"organization": c.Organization, "public_url": c.PublicURL, "public_http_url": c.PublicHTTPURL, "listen": c.Listen, "listen_http": c.ListenHTTP,
 		"tls.certificate": c.TLSCertificate, "tls.key": c.TLSKey,
+		"tls.acme.directory": c.ACMEDirectory, "tls.acme.accept_terms": c.ACMEAcceptTerms, "tls.acme.contact": c.ACMEContact, "tls.acme.ca_file": c.ACMECAFile,
 		"directory.kind": c.Directory, "directory.domain": c.Domain, "directory.servers": c.Servers, "directory.ca_file": c.DirectoryCAFile,
 		"directory.user": c.DirectoryUser, "directory.password_file": c.DirectoryPasswordFile, "directory.base": c.DirectoryBase,
 		"directory.attributes.upn": c.UPNAttribute, "directory.upn_suffixes": c.UPNSuffixes,

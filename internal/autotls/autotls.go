@@ -16,6 +16,7 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"errors"
+	"io/fs"
 	"log/slog"
 	"path/filepath"
 	"slices"
@@ -132,9 +133,10 @@ func New(c Config) *Manager {
 	m := &Manager{c: c, id: ID(c.Directory, c.Names)}
 	pair, err := readPair(m.file())
 	switch {
+	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
 		c.Log.Warn("reading the TLS certificate by ACME, which is ordered again", "err", err)
-	case pair != nil && covers(pair.Leaf, c.Names):
+	case covers(pair.Leaf, c.Names):
 		m.current.Store(pair)
 	}
 	return m

@@ -9,7 +9,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -39,18 +38,15 @@ func covers(leaf *x509.Certificate, names []string) bool {
 // that is valid now for the names.
 func Served(folder string, names []string, now time.Time) *x509.Certificate {
 	pair, err := readPair(File(folder))
-	if err != nil || pair == nil || !covers(pair.Leaf, names) || !validAt(pair.Leaf, now) {
+	if err != nil || !covers(pair.Leaf, names) || !validAt(pair.Leaf, now) {
 		return nil
 	}
 	return pair.Leaf
 }
 
-// readPair reads key and chain from one file; nil when there is none.
+// readPair reads key and chain from one file. The error wraps fs.ErrNotExist when there is none.
 func readPair(file string) (*tls.Certificate, error) {
 	text, err := os.ReadFile(file)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil //nolint:nilnil // none is not an error
-	}
 	if err != nil {
 		return nil, err
 	}

@@ -208,6 +208,10 @@ func (p *App) openTLS(ctx context.Context, _ *config.Terminal) error {
 	p.tls = &serverCertificate{
 		settings: p.Settings, localCA: p.CA, own: p.own, statuses: p.DB, public: p.Public, now: p.Now, log: p.log,
 	}
+	var err error
+	if p.tls.acme, err = p.openACME(); err != nil {
+		return err
+	}
 	return p.tls.refresh(ctx)
 }
 

@@ -151,6 +151,9 @@ func within[T any](ctx context.Context, open func(context.Context) (T, error)) f
 // servedByFiles is the TLS certificate that a portal serves with these settings; nil
 // without one.
 func servedByFiles(s *config.Settings) *x509.Certificate {
+	if cert := acmeServed(s, time.Now()); cert != nil {
+		return cert
+	}
 	certFile, keyFile := s.TLS.Certificate, s.TLS.Key
 	if certFile == "" {
 		certFile, keyFile = ownServerFiles(s)

@@ -33,6 +33,7 @@ func (p *App) openPages(context.Context, *config.Terminal) error {
 		SSO:   sso, Log: p.log, Now: p.Now,
 		ExchangeScript: p.scriptForPages(),
 		OCSP:           countedOCSP{&p.ocsp, &p.answers}, OCSPHealth: p.ocspHealth, Served: p.requests.Served,
+		Challenge: p.answerChallenge(),
 	})
 	return err
 }

@@ -10,7 +10,7 @@ import (
 // profileSigner returns the signer of Apple profiles: the configured certificate, or
 // the portal's current TLS certificate.
 func (p *App) profileSigner() (func() ([]*x509.Certificate, crypto.Signer), error) {
-	current := func() *tls.Certificate { return p.tls.current.Load() }
+	current := func() *tls.Certificate { return p.tls.forPeople() }
 	if a := p.Settings.Apple; a.SignerCertificate != "" {
 		pair, err := tls.LoadX509KeyPair(a.SignerCertificate, a.SignerKey)
 		if err != nil {

@@ -155,6 +155,9 @@ func (p *App) runClocks(ctx context.Context) *sync.WaitGroup {
 		}
 	})
 	clocks.Go(func() { p.Registrar.RunUpstreams(ctx) })
+	if p.tls.acme != nil {
+		clocks.Go(func() { p.tls.acme.Run(ctx) })
+	}
 	every(ctx, &clocks, 12*time.Hour, func() { p.refreshTLS(ctx) })
 	return &clocks
 }

@@ -21,13 +21,15 @@ import (
 	"certportal/ca/ocsp"
 	"certportal/cmd/certportal/internal/config"
 	"certportal/cmd/certportal/internal/localca"
+	"certportal/internal/autotls"
 	"certportal/internal/durable"
 	"certportal/internal/enroll"
 	"certportal/internal/succession"
 )
 
 // serverCertificate is the TLS certificate in use: the one of the settings, or
-// one from the embedded CA that is renewed before it ends.
+// one from the embedded CA that is renewed before it ends. With ACME the latter is for clients
+// that ask for another name, and for all while there is none by ACME.
 type serverCertificate struct {
 	settings *config.Settings
 	localCA  *localca.CA
@@ -36,6 +38,7 @@ type serverCertificate struct {
 	public   config.Addresses
 	now      func() time.Time
 	log      *slog.Logger
+	acme     *autotls.Manager // nil without
 
 	refreshing sync.Mutex
 	current    atomic.Pointer[tls.Certificate]
@@ -60,11 +63,26 @@ func (c *serverCertificate) config() *tls.Config {
 		},
 		SessionTicketsDisabled: true,
 		NextProtos:             []string{"h2", "http/1.1"},
-		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-			return c.current.Load(), nil
+		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+			return c.forName(hello.ServerName), nil
 		},
 	}
 }
+
+// forName is the certificate for a client that names a host (RFC 6066 section 3): one by ACME
+// has the public names alone. Balancers and commands ask for other names of this machine, or
+// name none.
+func (c *serverCertificate) forName(host string) *tls.Certificate {
+	if c.acme != nil && host != "" {
+		if pair := c.acme.Certificate(); pair != nil && pair.Leaf.VerifyHostname(host) == nil {
+			return pair
+		}
+	}
+	return c.current.Load()
+}
+
+// forPeople is the certificate that browsers and phones get under the public name.
+func (c *serverCertificate) forPeople() *tls.Certificate { return c.forName(c.public.HTTPS.Hostname()) }
 
 // refresh loads or renews the certificate. It is called at start, twice a day, and when the
 // issuing CAs changed.
@@ -119,9 +137,9 @@ func ownServerFiles(s *config.Settings) (cert, key string) {
 	return s.Path("tls", "server.crt"), s.Path("tls", "server.key")
 }
 
-// leaf is the certificate in use; nil before the first.
+// leaf is the certificate that people get; nil before the first.
 func (c *serverCertificate) leaf() *x509.Certificate {
-	if pair := c.current.Load(); pair != nil {
+	if pair := c.forPeople(); pair != nil {
 		return pair.Leaf
 	}
 	return nil

@@ -26,6 +26,7 @@ func (s *Settings) Check() error {
 		s.checkOps(),
 		s.checkCheckPage(),
 		s.checkTLS(),
+		s.checkACME(),
 		s.checkKinds(),
 		s.checkTokens(),
 		s.checkUpstreamTokens(),
@@ -301,7 +302,7 @@ func (s *Settings) CheckFiles() error {
 			errs = append(errs, fmt.Errorf("%s: %w", key, err))
 		}
 	}
-	return errors.Join(append(errs, s.checkTLSFiles(), s.checkAnchors(), s.checkMailFiles(), s.checkUpstreamFiles(), s.CheckPermissions())...)
+	return errors.Join(append(errs, s.checkTLSFiles(), s.checkACMEFiles(), s.checkAnchors(), s.checkMailFiles(), s.checkUpstreamFiles(), s.CheckPermissions())...)
 }
 
 // checkTLSFiles reads the portal's own TLS certificate and its key.

@@ -135,6 +135,8 @@ type TLSSettings struct {
 
 	// Further names and IP addresses in the certificate from the embedded CA.
 	Names []string `yaml:"names"`
+
+	ACME ACMESettings `yaml:"acme"`
 }
 
 // CASettings describe the embedded CA. The kinds and lives matter when it is

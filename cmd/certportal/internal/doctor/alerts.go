@@ -252,6 +252,7 @@ func (d *Doctor) Alerts(ctx context.Context) []admin.Alert {
 	list = append(list, d.protectedAlerts(ctx)...)
 	list = append(list, d.restoredAlerts(ctx)...)
 	list = append(list, d.upstreamAlerts(ctx)...)
+	list = append(list, tlsCheck{d}.alerts(ctx)...)
 	list = append(list, d.mailAlerts(ctx)...)
 	return append(list, d.auditAlerts(ctx)...)
 }

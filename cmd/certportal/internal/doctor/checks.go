@@ -40,7 +40,7 @@ func (d *Doctor) checks() []check {
 		{name: "database", needs: []part{tried}, sections: []string{"database", "database_file"}, run: d.checkDatabase},
 		{name: "ca", needs: []part{tried}, sections: []string{"ca"}, run: d.checkCA},
 		{name: "lists", needs: []part{database, authority}, run: d.checkCRLs},
-		{name: "tls", sections: []string{"tls"}, run: d.checkTLS},
+		{name: "tls", sections: []string{"tls"}, run: tlsCheck{d}.run},
 		{name: "profiles", sections: []string{"apple"}, run: d.checkProfiles},
 	}, d.upstreamChecks(), d.siteChecks(), d.addressChecks(), d.companyChecks(), d.directoryChecks(), []check{
 		{name: "ledger", needs: []part{database}, run: d.checkAuditLog},
@@ -156,7 +156,12 @@ func (d *Doctor) checkDatabase(ctx context.Context) []portal.Finding {
 	return []portal.Finding{f}
 }
 
-func (d *Doctor) checkTLS(context.Context) []portal.Finding {
+func (d tlsCheck) run(ctx context.Context) []portal.Finding {
+	return append(d.served(), d.orders(ctx)...)
+}
+
+// served looks at the certificate that people get.
+func (d tlsCheck) served() []portal.Finding {
 	served := d.c.TLS()
 	if served == nil {
 		f := portal.NewFinding("TLS certificate", portal.FindingFailed, portal.Say("tls-none", "there is none"))

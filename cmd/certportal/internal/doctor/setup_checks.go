@@ -107,6 +107,9 @@ func checkExchangeHost(address string) []portal.Finding {
 // reverse proxies browsers see that of the proxy, so that problems are warnings.
 func CheckTLS(s *config.Settings, public config.Addresses, now time.Time) []portal.Finding {
 	const what = "tls.certificate"
+	if s.TLS.ACME.Directory != "" {
+		return CheckACME(s, public)
+	}
 	if s.TLS.Certificate == "" {
 		return []portal.Finding{portal.NewFinding(what, portal.FindingWarning,
 			portal.Say("tls-own", "it is not set: the portal makes one from its own CA, and browsers warn until they trust that root. Name one from a CA that phones trust"))}

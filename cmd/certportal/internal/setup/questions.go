@@ -57,10 +57,7 @@ func topics(service bool) []topic {
 			{key: "listen", flag: "listen", standard: https, ask: "Address and port of the portal (https)"},
 			{key: "listen_http", flag: "listen-http", standard: http, ask: "Address and port of the revocation lists (plain http)"},
 		}},
-		{title: "TLS certificate of the portal", part: "tls", questions: []question{
-			{key: "tls.certificate", flag: "tls-certificate", optional: true, ask: "File with the chain, from a CA that phones trust; empty: the portal makes one, and browsers warn", comment: "The portal's own certificate first, then the CAs above it."},
-			{key: "tls.key", flag: "tls-key", when: set("tls.certificate"), ask: "File with its key"},
-		}},
+		tlsTopic(),
 		directoryTopic(), mailTopic(),
 		{title: "Database", part: "database", questions: []question{
 			{key: "database_file", flag: "database-file", secret: "database", optional: true,
@@ -74,6 +71,21 @@ func topics(service bool) []topic {
 			{key: "pages.time_zone", flag: "time-zone", standard: "UTC", ask: "Time zone of pages and mail, such as Europe/Berlin"},
 		}},
 	}
+}
+
+func tlsTopic() topic {
+	acme := set("tls.acme.directory")
+	return topic{title: "TLS certificate of the portal", part: "tls", questions: []question{
+		{key: "tls.certificate", flag: "tls-certificate", optional: true, ask: "File with the chain, from a CA that phones trust; empty: one by ACME, or the portal makes one, and browsers warn",
+			comment: "The portal's own certificate first, then the CAs above it."},
+		{key: "tls.key", flag: "tls-key", when: set("tls.certificate"), ask: "File with its key"},
+		{key: "tls.acme.directory", flag: "acme-directory", optional: true, when: func(a answers) bool { return a["tls.certificate"] == "" },
+			ask:     "ACME server that issues it, such as https://acme-v02.api.letsencrypt.org/directory for Let's Encrypt; empty: none",
+			comment: "It fetches a token over plain http: port 80 of the portal's name must reach listen_http."},
+		{key: "tls.acme.accept_terms", flag: "acme-accept-terms", number: true, when: acme, choices: []string{"true"}, ask: "Write true if you accept the terms of service of that server"},
+		{key: "tls.acme.contact", flag: "acme-contact", optional: true, list: true, when: acme, ask: "Mail addresses for the account there, with commas; empty: none"},
+		{key: "tls.acme.ca_file", flag: "acme-ca-file", optional: true, when: acme, ask: "File with the CA that signs its certificate; empty: those this machine trusts"},
+	}}
 }
 
 func directoryTopic() topic {

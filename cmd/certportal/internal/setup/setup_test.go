@@ -72,6 +72,22 @@ func TestDropIn(t *testing.T) {
 	}
 }
 
+// TestACME writes the settings of an ACME server, and takes none without its terms.
+func TestACME(t *testing.T) {
+	change := map[string]string{"tls.acme.directory": "https://acme.example/directory", "tls.acme.contact": "pki@corp.example, it@corp.example"}
+	var wrong WrongAnswer
+	if err := Run(t.Context(), answered(t, new(bytes.Buffer), change)); !errors.As(err, &wrong) || wrong.Flag != "acme-accept-terms" {
+		t.Errorf("without its terms: %v", err)
+	}
+	change["tls.acme.accept_terms"] = "true"
+	c := answered(t, new(bytes.Buffer), change)
+	testkit.NoError(t, Run(t.Context(), c))
+	got := testkit.Must(config.Load(c.Settings, nil))(t).TLS.ACME
+	if got.Directory != change["tls.acme.directory"] || !got.AcceptTerms || len(got.Contact) != 2 {
+		t.Errorf("got %+v", got)
+	}
+}
+
 // exposure is what systemd-analyze says of the unit of the package with a drop-in.
 func exposure(t *testing.T, dropIn string) float64 {
 	t.Helper()
