@@ -88,12 +88,12 @@ func readDistributionPoints(value cryptobyte.String) ([]DistributionPoint, bool)
 	}
 	var points []DistributionPoint
 	for !list.Empty() {
-		var fields, name, reasons cryptobyte.String
+		var fields, name, reasons, issuer cryptobyte.String
 		var named, some bool
 		p := DistributionPoint{Reasons: AllReasons}
 		if !list.ReadASN1(&fields, der.SEQUENCE) || !fields.ReadOptionalASN1(&name, &named, contextTag(0)) ||
 			!fields.ReadOptionalASN1(&reasons, &some, der.Tag(1).ContextSpecific()) ||
-			!fields.ReadOptionalASN1(nil, &p.Indirect, contextTag(2)) || !fields.Empty() {
+			!fields.ReadOptionalASN1(&issuer, &p.Indirect, contextTag(2)) || !fields.Empty() {
 			return nil, false
 		}
 		if named && !p.readName(name) || some && !p.Reasons.read(reasons) {

@@ -161,12 +161,12 @@ func ParseFilter(q url.Values, zone *time.Location) (Filter, []string) {
 	var f Filter
 	var bad []string
 	text := func(field string) string {
-		s := strings.TrimSpace(q.Get(field))
+		s := strings.TrimSpace(norm.NFC.String(strings.ToValidUTF8(q.Get(field), "")))
 		if len(s) > maxField || strings.ContainsFunc(s, unicode.IsControl) || len(q[field]) > 1 {
 			bad = append(bad, field)
 			return ""
 		}
-		return norm.NFC.String(strings.ToValidUTF8(s, ""))
+		return s
 	}
 	ok := func(field string, fine bool) {
 		if !fine {
