@@ -63,7 +63,7 @@ func TestWaitingRequestIsAskedForAgain(t *testing.T) {
 	request, key := standin.NewRequest(t)
 	answer, err := c.Submit(t.Context(), request)
 	testkit.NoError(t, err)
-	if !answer.Pending() || answer.ID == "" || answer.RetryAfter != 2*time.Minute || answer.Text != "waiting for approval" {
+	if !answer.Pending() || answer.ID == "" || answer.RetryAfter != 30*time.Second || answer.Text != "waiting for approval" {
 		t.Errorf("answer is %+v, want one that waits for 2 minutes", answer)
 	}
 	again, err := c.Poll(t.Context(), answer.ID)

@@ -123,7 +123,7 @@ func (c *CA) enroll(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "name is not allowed\x1b[31m", http.StatusBadRequest)
 	case waits && !approved, !waits && c.Fault() == standin.Pending:
 		c.wait(string(csr))
-		w.Header().Set("Retry-After", "120")
+		w.Header().Set("Retry-After", "30")
 		http.Error(w, "waiting for approval", http.StatusAccepted)
 	default:
 		c.issue(w, r, csr)
