@@ -70,6 +70,9 @@ type Config struct {
 	// Older lets AsIs open an older schema too.
 	Older bool
 
+	// Moving opens the source or the target of a move, too: no other may.
+	Moving bool
+
 	// Before is called before an older schema is brought up to date, with the database as
 	// it is and the version to come, by one program at a time. After an error nothing is
 	// changed. Optional.
@@ -179,6 +182,11 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 		c.Secret = ownSecret()
 	}
 	b := &base{DB: db, node: node, secret: c.Secret}
+	if !c.Moving {
+		if err := b.checkPlace(ctx); err != nil {
+			return nil, errors.Join(fmt.Errorf("opening database: %w", err), db.Close())
+		}
+	}
 	return &DB{
 		b, ACMERecords{b}, AuditLog{b}, BuiltInAccounts{b}, BulkRevocations{b}, DriftRecords{b}, Enrolments{b}, Outbox{b},
 		RevocationLists{b}, Revokers{b}, Search{b}, SignInRecords{b}, Succession{b},

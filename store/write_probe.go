@@ -13,6 +13,10 @@ func (db *DB) Probe(ctx context.Context) error {
 	if err := db.CheckSchema(ctx); err != nil {
 		return err
 	}
+	if err := db.checkPlace(ctx); errors.Is(err, ErrMoved) {
+		db.Stop(err)
+		return err
+	}
 	return db.write(ctx, "trying to write", func(ctx context.Context, t *tx) error {
 		touched, err := t.Exec(ctx, "UPDATE watch SET id = id WHERE id = 1")
 		if err == nil && touched != 1 {

@@ -35,7 +35,7 @@ type commands struct {
 	Resume   resumeCommand    `cmd:"" help:"Let issuing go on."`
 	Backup   backupCommands   `cmd:"" help:"Back up the portal while it runs, and verify backups."`
 	Restore  restoreCommand   `cmd:"" help:"Restore a backup into an empty place."`
-	Migrate  migrateCommand   `cmd:"" help:"Bring the database up to date, or say what that would do."`
+	Migrate  migrateCommand   `cmd:"" help:"Bring the database up to date, say what that would do, or move the records to another database."`
 	Seed     seedCommand      `cmd:"" help:"Fill an empty database with made-up people, to try it out at its full size."`
 	Doctor   doctorCommands   `cmd:"" help:"Find out what is wrong."`
 	Upstream upstreamCommands `cmd:"" help:"CAs that the portal does not run."`

@@ -20,20 +20,41 @@ const exitBehind = 3
 type migrateCommand struct {
 	Check         bool `help:"Say what would be done, and change nothing. Exit code 0: nothing, 3: something, 78: the database is newer than this program."`
 	WithoutBackup bool `help:"Bring the database up to date without a backup of before."`
-	JSON          bool `help:"With --check: print it as JSON."`
+	JSON          bool `help:"With --check, --to and --to-file: print it as JSON."`
+
+	To     string `placeholder:"ADDRESS" help:"Move all records to another database: postgres://… without a password, an empty database, or sqlite:FILE, a new file."`
+	ToFile string `placeholder:"FILE" help:"The same, with the address in a file of mode 0600, as database_file has it."`
+	Reopen bool   `help:"Let the portal use a database again whose records were moved away. What was recorded in the other one since is not in it."`
 }
 
-// Run brings the database of the settings up to date, as the start of the portal does.
+// Run brings the database of the settings up to date, as the start of the portal does, or
+// moves its records to another one.
 func (c migrateCommand) Run(i *invocation) error {
-	if c.JSON && !c.Check {
-		return usageError("--json goes with --check")
+	chosen := 0
+	for _, is := range []bool{c.Check, c.To != "", c.ToFile != "", c.Reopen} {
+		if is {
+			chosen++
+		}
+	}
+	switch {
+	case chosen > 1:
+		return usageError("choose one of --check, --to, --to-file and --reopen")
+	case c.JSON && (chosen == 0 || c.Reopen):
+		return usageError("--json goes with --check, --to and --to-file")
+	case c.WithoutBackup && chosen > 0:
+		return usageError("--without-backup goes with no other")
 	}
 	s, err := i.settings()
 	if err != nil {
 		return err
 	}
-	if c.Check {
+	switch {
+	case c.Check:
 		return c.check(i, s)
+	case c.To != "" || c.ToFile != "":
+		return c.move(i, s)
+	case c.Reopen:
+		return c.reopen(i, s)
 	}
 	return c.upgrade(i, s)
 }
@@ -73,13 +94,11 @@ func (c migrateCommand) upgrade(i *invocation, s *config.Settings) (err error) {
 	if err != nil {
 		return err
 	}
-	if plan.Engine == sqldb.SQLite {
-		lock, err := app.LockData(s)
-		if err != nil {
-			return err
-		}
-		defer lock.Close()
+	lock, err := lockOf(s, plan)
+	if err != nil {
+		return err
 	}
+	defer lock.Close()
 	program := i.program()
 	program.WithoutBackup = c.WithoutBackup
 	db, err := program.OpenStore(i.ctx, s, i.quiet())
@@ -92,6 +111,14 @@ func (c migrateCommand) upgrade(i *invocation, s *config.Settings) (err error) {
 		_, err = fmt.Fprintf(i.io.out, "The database was brought from schema %d to %d.\n", plan.Found, plan.Known)
 	}
 	return errors.Join(err, db.Close())
+}
+
+// lockOf keeps portals away from a database in a file.
+func lockOf(s *config.Settings, plan sqldb.Plan) (io.Closer, error) {
+	if plan.Engine != sqldb.SQLite {
+		return io.NopCloser(nil), nil
+	}
+	return app.LockData(s)
 }
 
 // printPlan says what would be done.

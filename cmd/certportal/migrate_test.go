@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"filippo.io/age"
@@ -154,4 +155,30 @@ func TestF17_BackupCommandOfAnOlderSchema(t *testing.T) {
 	mustRun(t, "backup", "--data", data, "--to", file, "--passphrase-file", passphrase)
 	testkit.Equal(t, "schema", schemaIn(t, data), 20)
 	testkit.Contains(t, "verify", mustRun(t, "backup", "verify", file, "--passphrase-file", passphrase), "It is of an older version")
+}
+
+// The secret of an address is not for the command line, and flags exclude each other.
+func TestMigrateToFlags(t *testing.T) {
+	data := t.TempDir()
+	mustRun(t, "--data", data, "ca", "init")
+	for _, flags := range [][]string{
+		{"--to", "postgres://portal:secret@db/portal"}, {"--to", "postgres://db/portal?password=secret"}, {"--to", "a", "--check"},
+		{"--to", "a", "--to-file", "b"}, {"--json"}, {"--without-backup", "--check"},
+	} {
+		r := certportal(t, "", append([]string{"--data", data, "migrate"}, flags...)...)
+		testkit.Equal(t, "exit code", r.code, exitUsage)
+		if strings.Contains(r.err, "secret") {
+			t.Errorf("the secret is in %q", r.err)
+		}
+	}
+	r := certportal(t, "", "--data", data, "migrate", "--to", "sqlite:"+filepath.Join(data, "portal.db"))
+	testkit.Contains(t, "its own database", r.err, "the target is in use")
+	r = certportal(t, "", "--data", data, "migrate", "--reopen")
+	testkit.Contains(t, "reopening", r.err, "were not moved away")
+	to := "sqlite:" + filepath.Join(data, "new.db")
+	testkit.Contains(t, "moved", mustRun(t, "--data", data, "migrate", "--to", to), "Write into the settings: database: "+to)
+	r = certportal(t, "", "--data", data, "user", "list")
+	testkit.Contains(t, "the old one", r.err, "were moved to another one")
+	testkit.Contains(t, "reopened", mustRun(t, "--data", data, "migrate", "--reopen"), "Use one of the two only")
+	mustRun(t, "--data", data, "user", "list")
 }

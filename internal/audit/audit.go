@@ -102,6 +102,7 @@ const (
 	TLSOrdered            Action = "tls.ordered"   // the portal's own TLS certificate, by ACME
 	BackupMade            Action = "backup.made"   // or begun
 	BackupRestored        Action = "backup.restored"
+	DatabaseMoved         Action = "database.moved" // or begun
 )
 
 // Entry is one entry of the audit log. [Head.Append] fills Seq, Prev and Hash.

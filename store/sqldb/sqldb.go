@@ -17,6 +17,7 @@ package sqldb
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -158,6 +159,9 @@ func (db *DB) CheckSchema(ctx context.Context) error {
 	return err
 }
 
+// Stop ends all writing for good, with the reason.
+func (db *DB) Stop(reason error) { db.stop(reason, "writing stopped until restart", reason) }
+
 // Stopped gives the reason why nothing is written any more; nil while it is.
 func (db *DB) Stopped() error {
 	if reason := db.broken.Load(); reason != nil {
@@ -199,6 +203,12 @@ func (db *DB) Ahead(ctx context.Context, now func() time.Time) (time.Duration, e
 		return answered.Sub(at), nil
 	}
 	return 0, nil
+}
+
+// Count counts the rows of a table.
+func (db *DB) Count(ctx context.Context, table string) (rows int64, err error) {
+	err = db.AllWithin(ctx, 10*WorkTimeout, "SELECT count(*) FROM "+quoted(table), nil, func(r *sql.Rows) error { return r.Scan(&rows) })
+	return rows, err
 }
 
 // Close ends all connections. What was committed is on disk already.

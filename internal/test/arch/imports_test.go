@@ -22,7 +22,7 @@ func layers() [][]string {
 			"internal/auditmonitor", "internal/ops", "internal/revoker", "internal/autotls"},
 		{"store", "web"},
 		{"store/seed", "cmd/certportal/internal/config", "cmd/certportal/internal/exchangecheck"},
-		{"cmd/certportal/internal/hsm", "cmd/certportal/internal/backup", "cmd/certportal/internal/setup"},
+		{"cmd/certportal/internal/hsm", "cmd/certportal/internal/backup", "cmd/certportal/internal/move", "cmd/certportal/internal/setup"},
 		{"cmd/certportal/internal/localca"},
 		{"cmd/certportal/internal/doctor"},
 		{"cmd/certportal/internal/app"},
