@@ -11,6 +11,8 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"certportal/ca/witness"
 )
 
 // IssuerConfig configures an Issuer.
@@ -133,6 +135,7 @@ func sign(key crypto.Signer, kind KeyKind, tbs []byte) ([]byte, error) {
 	hash := kind.signing().hash
 	h := hash.New()
 	h.Write(tbs)
+	witness.Signing(tbs)
 	return key.Sign(rand.Reader, h.Sum(nil), hash)
 }
 

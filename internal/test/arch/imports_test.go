@@ -10,7 +10,7 @@ import (
 // lower layers only.
 func layers() [][]string {
 	return [][]string{
-		{"internal/durable", "internal/escape", "internal/powershell", "cmd/certportal/internal/manual"},
+		{"internal/durable", "internal/escape", "internal/powershell", "ca/witness", "cmd/certportal/internal/manual"},
 		{"ca", "templates", "static", "internal/audit", "internal/deliver", "internal/catalogue", "store/sqldb"},
 		{"ca/upstream", "ca/upstream/ntlm", "ca/crl", "ca/ocsp", "ca/fetch", "internal/portal", "web/page", "internal/exchange"},
 		{"ca/upstream/kerberos"},

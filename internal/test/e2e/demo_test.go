@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -77,6 +78,8 @@ type demo struct {
 	args  []string
 	log   *os.File
 	ready string // in the line that says all is up; default the end of the table of people
+
+	program string // default binary
 }
 
 // startDemo runs the demo on free ports and waits until it says it is ready.
@@ -91,7 +94,7 @@ func startDemo(t *testing.T, env ...string) *demo {
 
 func (d *demo) start(env ...string) {
 	d.t.Helper()
-	d.cmd = exec.Command(binary, d.args...)
+	d.cmd = exec.Command(cmp.Or(d.program, binary), d.args...)
 	// The stories ask for more certificates than a person may in an hour.
 	d.cmd.Env = append(append(testkit.Environ(), "CERTPORTAL_CERTIFICATES_PER_HOUR=100000"), env...)
 	out, err := d.cmd.StdoutPipe()

@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -52,7 +53,7 @@ func (r *received) moment(t *testing.T, cycle int) {
 			t.Fatal("clients receive nothing")
 		}
 	}
-	pause := time.NewTimer(time.Duration(20+rand.IntN(120)) * time.Millisecond)
+	pause := time.NewTimer(time.Duration(1+rand.IntN(90)) * time.Millisecond)
 	<-pause.C
 }
 
@@ -74,18 +75,18 @@ func killCycles(t *testing.T) int {
 	return 40
 }
 
-// TestF1_KillInTheMiddleOfIssuing kills the program while four clients enrol without pause. Every certificate that a client received must be in the store, no
-// serial may occur twice, every certificate was recorded before it was signed, and
-// nothing is stuck after a restart.
+// TestF1_KillInTheMiddleOfIssuing kills the program, 1,000 times in long tests, while four
+// clients enrol without pause. Every certificate that a client received must be in the store,
+// no serial may occur twice, every certificate was recorded before it was signed, as a witness
+// beside the database notes, and nothing is stuck after a restart.
 func TestF1_KillInTheMiddleOfIssuing(t *testing.T) {
 	slow(t)
-	d := startDemo(t, "CERTPORTAL_CERTIFICATES_KEY=ec-p256", "CERTPORTAL_CERTIFICATES_DEVICES=1000",
-		"CERTPORTAL_CA_ROOT_KEY=ec-p256", "CERTPORTAL_CA_ISSUING_KEY=ec-p256")
+	d := startWitnessed(t)
 	c := d.visitor()
 	d.signIn(c, d.person("employee"))
 	cycles := killCycles(t)
 	got := &received{certs: map[ca.Serial][]byte{}}
-	fixed := []string{"demo", "--listen", strings.TrimPrefix(d.https, "https://"), "--listen-http", strings.TrimPrefix(d.http, "http://"), "--data", d.dir}
+	d.keepAddresses()
 	for cycle := range cycles {
 		got.news = make(chan struct{}, cycles)
 		ctx, cancel := context.WithCancel(t.Context())
@@ -98,14 +99,16 @@ func TestF1_KillInTheMiddleOfIssuing(t *testing.T) {
 		cancel()
 		clients.Wait()
 		c.CloseIdleConnections()
-		d.args = fixed
-		d.start("CERTPORTAL_CERTIFICATES_KEY=ec-p256", "CERTPORTAL_CERTIFICATES_DEVICES=1000")
+		d.start(d.witnessed()...)
 		if cycle%40 == 39 {
 			// The quota is a thousand; the session ends after eight hours.
 			d.removeAll(c)
 		}
 	}
 	d.stop(syscall.SIGTERM)
+	if len(got.certs) < cycles {
+		t.Errorf("clients received only %d certificates in %d cycles: the test did not test", len(got.certs), cycles)
+	}
 	got.check(t, d)
 }
 
@@ -189,10 +192,6 @@ func (r *received) check(t *testing.T, d *demo) {
 	}
 	defer db.Close()
 	reserved, issued, revoked := ledgerSerials(t, db)
-	cycles := killCycles(t)
-	if len(r.certs) < cycles {
-		t.Errorf("clients received only %d certificates in %d cycles: the test did not test", len(r.certs), cycles)
-	}
 	for serial, der := range r.certs {
 		if reserved[serial.String()] != 1 || issued[serial.String()] != 1 {
 			t.Errorf("serial %s: reserved %d times, issued %d times, want once each", serial, reserved[serial.String()], issued[serial.String()])
@@ -211,7 +210,11 @@ func (r *received) check(t *testing.T, d *demo) {
 	if err != nil || len(stuck) != 0 {
 		t.Errorf("unfinished after the restart: %v, %v", stuck, err)
 	}
-	t.Logf("%d received, %d reserved, %d issued, %d revoked over %d kills", len(r.certs), len(reserved), len(issued), len(revoked), cycles)
+	signed := -1
+	if _, err := os.Stat(d.notes()); err == nil {
+		signed = d.checkWitness(reserved)
+	}
+	t.Logf("%d received, %d reserved, %d signed, %d issued, %d revoked", len(r.certs), len(reserved), signed, len(issued), len(revoked))
 }
 
 // checkStored holds what a client received against the bytes in the store.

@@ -235,7 +235,7 @@ func (p *App) openRegistrar(context.Context, *config.Terminal) error {
 	p.keys = enroll.NewKeyPool(c.Key, size, p.log)
 	p.Registrar, err = enroll.New(enroll.Config{
 		Directory: p.People, Issuer: p.CA.Issuer(), Profile: profile, Keys: p.keys,
-		Store: p.DB, DeviceKeys: p.upstream == nil, Quota: c.Devices, PerHour: c.PerHour,
+		Store: withSteps(p.DB), DeviceKeys: p.upstream == nil, Quota: c.Devices, PerHour: c.PerHour,
 		RenewFrom: config.Days(c.RenewFromDays), Overlap: config.Days(c.OverlapDays),
 		CodeRequired:    p.Settings.Helpdesk.CodeRequired,
 		EnrollProtected: p.Settings.Directory.InsecureEnrollProtected, EnrollGroup: p.Settings.Directory.Groups.EnrollName,
