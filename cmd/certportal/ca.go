@@ -25,6 +25,8 @@ type caCommands struct {
 	Activate  caActivate  `cmd:"" help:"Let another issuing CA issue, now or at a time."`
 	Revoke    caRevoke    `cmd:"" name:"revoke-issuing" help:"Revoke an issuing CA whose key was lost or stolen. For good."`
 	CRL       caCRL       `cmd:"" name:"crl" help:"Show the revocation lists, publish them, or write one into a file."`
+	CopyTo    caCopyTo    `cmd:"" name:"copy-to" help:"Write the CA into a sealed file, for another replica."`
+	CopyFrom  caCopyFrom  `cmd:"" name:"copy-from" help:"Bring the CA of another replica to this machine."`
 	ExportKey caExportKey `cmd:"" name:"export-root-key" help:"Take the root's key off this machine."`
 }
 

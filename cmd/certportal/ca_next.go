@@ -41,7 +41,7 @@ func (caNext) Run(i *invocation) error {
 	}
 	_, err = fmt.Fprintf(i.io.out, "Issuing CA %s is made and pending: %s, until %s.\n\n"+
 		"Now, in this order:\n"+
-		"  1. Replicas: copy %s.key, %s.crt and %s.chain into their CA folders.\n"+
+		"  1. Replicas: bring %s.key, %s.crt and %s.chain into their CA folders: certportal ca copy-to FILE here, ca copy-from FILE there.\n"+
 		"  2. Fetch %s and publish it in the domain:\n"+
 		"       certutil -dspublish -f %s.cer NTAuthCA\n"+
 		"  3. Wait a day: domain controllers and Exchange read it every eight hours.\n"+
