@@ -78,7 +78,8 @@ type App struct {
 	web            *web.Server
 	further        []web.Anchor // CA certificates of the settings
 
-	stopping atomic.Bool  // a signal came
+	stopping atomic.Bool // a signal came
+	fresh    freshConnections
 	ops      http.Handler // health and metrics
 	requests ops.Requests
 	answers  ops.Answers                                 // online

@@ -47,11 +47,7 @@ func (p *App) Serve(ended context.Context) error {
 	// Requests under way outlive ctx.
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace-p.stopDelay())
 	defer cancel()
-	var closing sync.WaitGroup
-	for _, s := range all {
-		closing.Go(func() { p.shutDown(grace, s) })
-	}
-	closing.Wait()
+	p.finish(grace, all)
 	p.Registrar.DrainUpstream(grace)
 	clocks.Wait()
 	// The clock of the journal ended before the last requests did.
@@ -65,47 +61,8 @@ func (p *App) Serve(ended context.Context) error {
 	return err
 }
 
-// stopDelay is how long the portal serves on after a signal.
-func (p *App) stopDelay() time.Duration {
-	if !p.DB.Shared() {
-		return 0
-	}
-	return p.Settings.StopDelay
-}
-
-// awaitBalancer makes readiness red and serves on for the stop delay, so that a balancer
-// sends requests to other portals before the ports close.
-func (p *App) awaitBalancer(failed <-chan error) error {
-	p.stopping.Store(true)
-	delay := p.stopDelay()
-	if delay == 0 {
-		return nil
-	}
-	p.log.Info("stopping: readiness is red, requests are answered until the ports close", "after", delay.String())
-	timer := time.NewTimer(delay)
-	defer timer.Stop()
-	select {
-	case err := <-failed:
-		return err
-	case <-timer.C:
-		return nil
-	}
-}
-
-// shutDown waits for requests under way until grace ends, then closes connections.
-func (p *App) shutDown(grace context.Context, s *http.Server) {
-	if err := s.Shutdown(grace); err != nil {
-		p.log.Warn("cutting off what did not end in time", "err", err)
-		s.Close()
-	}
-}
-
 // schemaEvery is how often it is looked whether a newer program moved the schema on.
 const schemaEvery = 5 * time.Second
-
-// shutdownGrace is how long stop delay and open requests have together after a signal. With
-// what follows the end comes within 15 seconds.
-const shutdownGrace = 13 * time.Second
 
 // runClocks starts the background work: prepared keys, CRLs, OCSP, drift watch, mail,
 // audit log, sweep, TLS renewal.
@@ -194,7 +151,7 @@ func (p *App) servers() (secure, plain *http.Server) {
 // server makes a server with a limit on everything a client can delay.
 func (p *App) server(h http.Handler) *http.Server {
 	return &http.Server{
-		Handler: h, ErrorLog: p.errorLog,
+		Handler: h, ErrorLog: p.errorLog, ConnState: p.fresh.note,
 		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second,
 		WriteTimeout: 60 * time.Second, IdleTimeout: 75 * time.Second,
 		MaxHeaderBytes: 16 << 10,

@@ -1,0 +1,118 @@
+package app
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// shutdownGrace is how long stop delay and open requests have together after a signal. With
+// what follows the end comes within 15 seconds.
+const shutdownGrace = 13 * time.Second
+
+// stopDelay is how long the portal serves on after a signal.
+func (p *App) stopDelay() time.Duration {
+	if !p.DB.Shared() {
+		return 0
+	}
+	return p.Settings.StopDelay
+}
+
+// awaitBalancer makes readiness red and serves on for the stop delay, so that a balancer
+// sends requests to other portals before the ports close.
+func (p *App) awaitBalancer(failed <-chan error) error {
+	p.stopping.Store(true)
+	delay := p.stopDelay()
+	if delay == 0 {
+		return nil
+	}
+	p.log.Info("stopping: readiness is red, requests are answered until the ports close", "after", delay.String())
+	timer := time.NewTimer(delay)
+	defer timer.Stop()
+	select {
+	case err := <-failed:
+		return err
+	case <-timer.C:
+		return nil
+	}
+}
+
+// finish closes the ports, answers what came before, and ends the servers.
+func (p *App) finish(grace context.Context, all []*http.Server) {
+	for _, l := range []net.Listener{p.https, p.http, p.checkPort, p.revokerPort} {
+		if l != nil {
+			_ = l.Close() // again in Close, which reports errors
+		}
+	}
+	p.fresh.await(grace)
+	var closing sync.WaitGroup
+	for _, s := range all {
+		closing.Go(func() { p.shutDown(grace, s) })
+	}
+	closing.Wait()
+}
+
+// shutDown waits for requests under way until grace ends, then closes connections.
+func (p *App) shutDown(grace context.Context, s *http.Server) {
+	if err := s.Shutdown(grace); err != nil {
+		p.log.Warn("cutting off what did not end in time", "err", err)
+		s.Close()
+	}
+}
+
+// freshConnections are those whose first request was not read. http.Server.Shutdown closes
+// them without an answer to a request that is on its way.
+type freshConnections struct {
+	mu  sync.Mutex
+	all map[net.Conn]bool
+}
+
+// note is the ConnState of an http.Server.
+func (f *freshConnections) note(c net.Conn, state http.ConnState) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if state != http.StateNew {
+		delete(f.all, c)
+		return
+	}
+	if f.all == nil {
+		f.all = make(map[net.Conn]bool)
+	}
+	f.all[c] = true
+}
+
+func (f *freshConnections) none() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.all) == 0
+}
+
+const (
+	// freshLook is how often it is looked; none must be there twice.
+	freshLook = 20 * time.Millisecond
+
+	// freshMost is how long a client may be silent on a new connection.
+	freshMost = 4 * time.Second
+)
+
+// await waits until no connection is fresh. It is for a time in which none comes.
+func (f *freshConnections) await(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, freshMost)
+	defer cancel()
+	look := time.NewTicker(freshLook)
+	defer look.Stop()
+	for before := false; ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-look.C:
+		}
+		now := f.none()
+		if before && now {
+			return
+		}
+		before = now
+	}
+}
