@@ -62,6 +62,21 @@ func scanMessage(rows *sql.Rows) (notify.Message, error) {
 	return l, nil
 }
 
+// ExtendClaims lets the claim on messages last until a time. Those that are closed,
+// postponed or released stay so.
+func (db Outbox) ExtendClaims(ctx context.Context, messages []notify.Message, until time.Time) error {
+	return db.writeWithin(ctx, workWithin, "extending claims on messages", func(ctx context.Context, t *tx) error {
+		for _, l := range messages {
+			_, err := t.Exec(ctx, "UPDATE letters SET claimed_until = $2 WHERE id = $1 AND closed_at IS NULL AND claimed_until IS NOT NULL",
+				l.ID, until.UnixMilli())
+			if err != nil {
+				return fmt.Errorf("extending claim on message %s: %w", l.ID, err)
+			}
+		}
+		return nil
+	})
+}
+
 // ReleaseMessages gives claimed messages back unchanged.
 func (db Outbox) ReleaseMessages(ctx context.Context, messages []notify.Message) error {
 	return db.writeWithin(ctx, workWithin, "releasing messages", func(ctx context.Context, t *tx) error {

@@ -87,6 +87,10 @@ type Config struct {
 	Location *time.Location // zone of times in messages; default time.Local
 	Every    time.Duration  // default DefaultEvery
 
+	// Claim is how long a sender that died keeps its messages from others. Default 30
+	// seconds.
+	Claim time.Duration
+
 	Now func() time.Time // default time.Now
 	Log *slog.Logger     // default slog.Default()
 }
@@ -147,6 +151,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Every == 0 {
 		c.Every = DefaultEvery
+	}
+	if c.Claim <= 0 {
+		c.Claim = defaultClaim
 	}
 	if c.Now == nil {
 		c.Now = time.Now

@@ -15,9 +15,9 @@ const (
 	// batchSize is how many messages are sent over one connection.
 	batchSize = 20
 
-	// claimFor is how long claimed messages are reserved: longer than sending all of
-	// them can take. After a crash, other replicas wait this long.
-	claimFor = 15 * time.Minute
+	// defaultClaim is how long claimed messages are reserved; the sender renews its claim
+	// three times as often. After a crash, other replicas wait this long.
+	defaultClaim = 30 * time.Second
 
 	// maxReason bounds the stored part of a server's answer, in characters.
 	maxReason = 200
@@ -45,11 +45,13 @@ func (n *Notifier) Deliver(ctx context.Context) error {
 	}
 	for {
 		now := n.c.Now()
-		msgs, err := n.c.Store.ClaimMessages(ctx, now, now.Add(claimFor), batchSize)
+		msgs, err := n.c.Store.ClaimMessages(ctx, now, now.Add(n.c.Claim), batchSize)
 		if err != nil || len(msgs) == 0 {
 			return n.storeResult(ctx, err)
 		}
-		left, sendErr := n.deliverBatch(ctx, msgs)
+		held := n.hold(ctx, msgs, now.Add(n.c.Claim))
+		left, sendErr := n.deliverBatch(ctx, held, msgs)
+		held.end()
 		// The claim must be released even when the program ends.
 		keep, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		err = n.finishBatch(keep, ctx, left, sendErr)
@@ -82,7 +84,7 @@ func (n *Notifier) finishBatch(keep, asked context.Context, left []Message, send
 
 // deliverBatch sends messages over one connection and returns those that were not
 // attempted. An error says that the server takes no mail at all.
-func (n *Notifier) deliverBatch(ctx context.Context, msgs []Message) (left []Message, err error) {
+func (n *Notifier) deliverBatch(ctx context.Context, held *claim, msgs []Message) (left []Message, err error) {
 	stale := n.c.Now().Add(-GiveUpAfter)
 	var due []Message
 	for _, l := range msgs {
@@ -105,6 +107,9 @@ func (n *Notifier) deliverBatch(ctx context.Context, msgs []Message) (left []Mes
 	for i, l := range due {
 		if ctx.Err() != nil {
 			return due[i:], ctx.Err()
+		}
+		if held.over(n.c.Now()) {
+			return nil, nil // another sender may have them by now
 		}
 		if tried, err := n.send(ctx, conn, l); err != nil {
 			if tried {

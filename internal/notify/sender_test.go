@@ -414,6 +414,59 @@ func TestTheEndOfTheProgramReleasesLetters(t *testing.T) {
 	only(t, d.send(), "anna@corp.example")
 }
 
+// While a sender waits for the mail server it keeps its messages, however long that takes.
+// When it dies, another sender has them after one claim.
+func TestASenderKeepsItsMessagesWhileItLives(t *testing.T) {
+	t.Parallel()
+	const claim = 30 * time.Millisecond
+	renewed := make(chan time.Time, 100)
+	d := open(t, func(c *notify.Config, _ *notify.ServerConfig) { c.Store, c.Claim = renewals{c.Store, renewed}, claim })
+	other := d.replica(nil)
+	release := d.server.Hold()
+	defer release()
+	d.issue(anna, "iPhone", year)
+	d.write()
+	done := make(chan error, 1)
+	go func() { done <- d.Deliver(context.WithoutCancel(t.Context())) }()
+	for range 3 { // longer than the first claim
+		d.clock.Advance(claim)
+		for until := range renewed {
+			if until.Equal(d.clock.Now().Add(claim)) {
+				break
+			}
+		}
+		testkit.NoError(t, other.Deliver(t.Context()))
+	}
+	release()
+	testkit.NoError(t, <-done)
+	testkit.Equal(t, "mails", len(d.server.Mails()), 1)
+
+	d.issue("bob", "Pixel", year)
+	d.write()
+	now := d.clock.Now()
+	testkit.Equal(t, "messages of a sender that dies", len(testkit.Must(d.db.ClaimMessages(t.Context(), now, now.Add(claim), 10))(t)), 1)
+	testkit.NoError(t, other.Deliver(t.Context()))
+	testkit.Equal(t, "mails while it may live", len(d.server.Mails()), 1)
+	d.clock.Advance(claim)
+	testkit.NoError(t, other.Deliver(t.Context()))
+	testkit.Equal(t, "mails after its claim", len(d.server.Mails()), 2)
+}
+
+// renewals is a store that shows how claims are extended.
+type renewals struct {
+	notify.Store
+	until chan<- time.Time
+}
+
+func (s renewals) ExtendClaims(ctx context.Context, msgs []notify.Message, until time.Time) error {
+	err := s.Store.ExtendClaims(ctx, msgs, until)
+	select {
+	case s.until <- until:
+	default:
+	}
+	return err
+}
+
 // Acts do not wait for mail: while a server holds a message, acts and the collector go
 // on.
 func TestAHangingServerHoldsNothingUp(t *testing.T) {

@@ -50,6 +50,10 @@ type Store interface {
 	// most limit. Other replicas do not get them before.
 	ClaimMessages(ctx context.Context, now, until time.Time, limit int) ([]Message, error)
 
+	// ExtendClaims keeps claimed messages that are not dealt with from other senders for
+	// longer.
+	ExtendClaims(ctx context.Context, msgs []Message, until time.Time) error
+
 	// ReleaseMessages makes claimed messages available again, unchanged.
 	ReleaseMessages(ctx context.Context, msgs []Message) error
 
