@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"time"
@@ -12,6 +13,8 @@ import (
 	"certportal/cmd/certportal/internal/app"
 	"certportal/cmd/certportal/internal/backup"
 	"certportal/cmd/certportal/internal/config"
+	"certportal/internal/audit"
+	"certportal/store"
 )
 
 type backupCommands struct {
@@ -134,10 +137,45 @@ func (c backupVerify) Run(i *invocation) error {
 	if err != nil {
 		return err
 	}
+	known, said := i.knowsBackup(report)
 	if c.JSON {
-		return json.NewEncoder(i.io.out).Encode(report)
+		return json.NewEncoder(i.io.out).Encode(verified{report, known})
 	}
-	return printBackup(i.io.out, "Verified "+c.File, report)
+	if err := printBackup(i.io.out, "Verified "+c.File, report); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(i.io.out, "  SHA-256 %s\n  %s\n", report.SHA256, said)
+	return err
+}
+
+// verified is what the command prints as JSON. InAuditLog is absent when no audit log was asked.
+type verified struct {
+	backup.Report
+	InAuditLog *bool `json:"in_audit_log,omitempty"`
+}
+
+// knowsBackup asks the audit log of the portal of the settings whether the portal made a file;
+// nil when there is none to ask.
+func (i *invocation) knowsBackup(r backup.Report) (known *bool, said string) {
+	s, err := i.settings()
+	var db *store.DB
+	if err == nil {
+		db, err = app.OpenOlder(i.ctx, s, i.quiet())
+	}
+	if err != nil {
+		return nil, "No audit log was asked whether the portal made this file: name the portal with --config or --data, as an account that may read its database."
+	}
+	defer db.Close()
+	found, err := db.Find(i.ctx, audit.Query{Object: r.SHA256, Action: audit.BackupWritten}, math.MaxInt64, 1)
+	if err != nil {
+		return nil, "The audit log was not asked whether the portal made this file: " + err.Error()
+	}
+	yes := len(found.Entries) > 0
+	if !yes {
+		return &yes, "NOT IN THE AUDIT LOG of the portal in " + s.Data + ": another program made this file, or the portal before it noted SHA-256, or the log is older than the file."
+	}
+	e := found.Entries[0]
+	return &yes, fmt.Sprintf("The audit log of the portal in %s has this file: entry %d of %s, %s.", s.Data, e.Seq, e.At.UTC().Format(time.RFC3339), e.Detail["file"])
 }
 
 // printBackup says what is in a backup.

@@ -25,6 +25,9 @@ func TestF15_BackupAndRestoreCommands(t *testing.T) {
 	testkit.Contains(t, "backup", out, "The passphrase of the CA's keys is not in it")
 	out = mustRun(t, "backup", "verify", file, "--passphrase-file", passphrase)
 	testkit.Contains(t, "verify", out, "database: sqlite")
+	testkit.Contains(t, "verify without a portal", out, "No audit log was asked")
+	testkit.Contains(t, "verify", mustRun(t, "backup", "verify", file, "--passphrase-file", passphrase, "--data", data), "has this file: entry")
+	mustRun(t, "backup", "--data", data, "--to", file+".2", "--passphrase-file", passphrase)
 	testkit.NoError(t, p.Close())
 
 	restore := []string{"restore", "--from", file, "--data", again, "--passphrase-file", passphrase, "--journal", filepath.Join(data, "revocation.journal")}
@@ -40,6 +43,7 @@ func TestF15_BackupAndRestoreCommands(t *testing.T) {
 		t.Errorf("started with halt %+v, sealed %v, want halted and open", halt, p.CA.Sealed)
 	}
 	testkit.Contains(t, "people", mustRun(t, "--data", again, "user", "list"), "anna")
+	testkit.Contains(t, "a file of after the copy", mustRun(t, "backup", "verify", file+".2", "--passphrase-file", passphrase, "--data", again), "NOT IN THE AUDIT LOG")
 	mustRun(t, "--data", again, "resume")
 }
 

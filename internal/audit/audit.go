@@ -97,11 +97,12 @@ const (
 	RootKeyExported       Action = "ca.root-key-exported"
 	CACopied              Action = "ca.copied" // its files, sealed, for another replica
 	LogExported           Action = "ledger.exported"
-	LogBroken             Action = "ledger.broken" // the chain does not verify
-	MailFailed            Action = "mail.failed"   // a message was given up
-	MailResent            Action = "mail.resent"   // staff sent it again
-	TLSOrdered            Action = "tls.ordered"   // the portal's own TLS certificate, by ACME
-	BackupMade            Action = "backup.made"   // or begun
+	LogBroken             Action = "ledger.broken"  // the chain does not verify
+	MailFailed            Action = "mail.failed"    // a message was given up
+	MailResent            Action = "mail.resent"    // staff sent it again
+	TLSOrdered            Action = "tls.ordered"    // the portal's own TLS certificate, by ACME
+	BackupMade            Action = "backup.made"    // or begun
+	BackupWritten         Action = "backup.written" // its file is whole: the object is its SHA-256
 	BackupRestored        Action = "backup.restored"
 	DatabaseMoved         Action = "database.moved" // or begun
 )

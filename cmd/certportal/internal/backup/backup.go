@@ -68,7 +68,8 @@ type File struct {
 type Report struct {
 	Header
 	Manifest
-	Size    int64  `json:"size"` // of the encrypted file
+	Size    int64  `json:"size"`   // of the encrypted file
+	SHA256  string `json:"sha256"` // likewise
 	Older   bool   `json:"older_schema"`
 	Journal bool   `json:"journal"`
 	CA      string `json:"ca,omitempty"` // fingerprint of the first issuing CA

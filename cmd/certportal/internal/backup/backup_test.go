@@ -38,6 +38,7 @@ type installation struct {
 	Source
 	seal Seal
 	key  Key
+	rows map[string]int64 // in the manifest of a backup that made makes
 }
 
 func newInstallation(t *testing.T, address string) *installation {
@@ -239,7 +240,7 @@ func made(t *testing.T, i *installation, files map[string]string, order ...strin
 	for _, name := range order {
 		testkit.NoError(t, w.add(name, int64(len(files[name])), strings.NewReader(files[name])))
 	}
-	testkit.NoError(t, w.addJSON(manifestName, Manifest{Files: w.files}))
+	testkit.NoError(t, w.addJSON(manifestName, Manifest{Files: w.files, Rows: i.rows}))
 	testkit.NoError(t, errors.Join(w.tar.Close(), sealed.Close(), f.Close()))
 	return path
 }

@@ -4,11 +4,13 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"filippo.io/age"
@@ -69,8 +71,9 @@ func (s Source) into(ctx context.Context, path string, recipients []age.Recipien
 		return Report{}, err
 	}
 	durable.RemoveTemporary(filepath.Dir(path), abandoned)
+	sum := sha256.New()
 	err = durable.CreateFrom(path, 0o600, func(w io.Writer) error {
-		report, err = s.write(ctx, w, recipients)
+		report, err = s.write(ctx, io.MultiWriter(w, sum), recipients)
 		return err
 	})
 	if err != nil {
@@ -80,8 +83,20 @@ func (s Source) into(ctx context.Context, path string, recipients []age.Recipien
 	if err != nil {
 		return Report{}, fmt.Errorf("making backup: %w", err)
 	}
-	report.Size = info.Size()
-	return report, nil
+	report.Size, report.SHA256 = info.Size(), digest(sum)
+	return report, s.noteFile(ctx, path, report)
+}
+
+// noteFile writes into the audit log which file was made: an attacker with the public key of
+// a recipient can make another one, which is not in the log.
+func (s Source) noteFile(ctx context.Context, path string, r Report) error {
+	entry := s.By
+	entry.At, entry.Action, entry.Object = s.Now(), audit.BackupWritten, r.SHA256
+	entry.Detail = map[string]string{"file": filepath.Base(path), "bytes": strconv.FormatInt(r.Size, 10)}
+	if err := s.DB.Note(ctx, entry); err != nil {
+		return fmt.Errorf("the backup %s is whole, but its SHA-256 is not in the audit log: %w", path, err)
+	}
+	return nil
 }
 
 // abandoned is the age of a file that no backup is still writing.

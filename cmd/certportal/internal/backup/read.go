@@ -14,8 +14,14 @@ import (
 	"certportal/store"
 )
 
-// maxJSON bounds header and manifest, which are read into memory.
-const maxJSON = 32 << 20
+const (
+	// maxJSON bounds header and manifest, which are read into memory.
+	maxJSON = 32 << 20
+
+	// maxFiles bounds the list of files, which is kept in memory: a table of 4 TB has as many
+	// parts.
+	maxFiles = 1_000_000
+)
 
 // archive reads a backup from its beginning to its end, once. What it gives out is proved
 // only after finish.
@@ -29,15 +35,17 @@ type archive struct {
 	read  []File
 	sum   hash.Hash
 	size  int64
+	left  int64 // bytes that files may still have: encryption shortens nothing
 }
 
-// openArchive decrypts a backup, reads its header and goes to the first file after it.
-func openArchive(r io.Reader, key Key) (*archive, error) {
+// openArchive decrypts a backup of a size, reads its header and goes to the first file after
+// it.
+func openArchive(r io.Reader, size int64, key Key) (*archive, error) {
 	plain, err := unseal(r, key)
 	if err != nil {
 		return nil, err
 	}
-	a := &archive{plain: plain, tar: tar.NewReader(plain)}
+	a := &archive{plain: plain, tar: tar.NewReader(plain), left: size}
 	if err := a.next(); err != nil {
 		return nil, foreign(err)
 	}
@@ -83,7 +91,11 @@ func (a *archive) next() error {
 	case h.Typeflag != tar.TypeReg:
 		return fmt.Errorf("%w: %q in it is no file", ErrForeign, h.Name)
 	}
-	a.name, a.size, a.sum = h.Name, 0, sha256.New()
+	// A file with holes (sparse) would fill any disk, before the manifest at the end is read.
+	if h.Size > a.left || len(a.read) >= maxFiles {
+		return fmt.Errorf("%w: it is cut off, or claims to hold more than its file can", ErrDamaged)
+	}
+	a.name, a.size, a.sum, a.left = h.Name, 0, sha256.New(), a.left-h.Size
 	if a.name == manifestName {
 		return a.finish()
 	}

@@ -20,7 +20,7 @@ import (
 func withJournal(t *testing.T, i *installation, file, journal string) string {
 	t.Helper()
 	files, order := make(map[string]string), []string{headerName}
-	_, err := unpack(file, i.key, func(h Header) sink {
+	r, err := unpack(file, i.key, func(h Header) sink {
 		files[headerName] = string(testkit.Must(json.Marshal(h))(t))
 		return sink{file: func(name string, r io.Reader) error {
 			content, err := io.ReadAll(r)
@@ -29,6 +29,7 @@ func withJournal(t *testing.T, i *installation, file, journal string) string {
 		}}
 	})
 	testkit.NoError(t, err)
+	i.rows = r.Rows
 	files[journalName] = string(testkit.Must(os.ReadFile(journal))(t))
 	return made(t, i, files, order...)
 }

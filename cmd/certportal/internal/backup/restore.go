@@ -155,8 +155,8 @@ func (r *restore) database(ctx context.Context, o *Outcome) error {
 	address := r.Database
 	if r.load == nil {
 		path := filepath.Join(r.place.stage, filepath.Base(databaseName))
-		if _, _, err := sqldb.CheckFile(ctx, path); err != nil {
-			return fmt.Errorf("%w: %w", ErrDamaged, err)
+		if err := o.verifyFile(ctx, path); err != nil {
+			return err
 		}
 		address = "sqlite:" + path
 	} else if err := r.commit(ctx); err != nil {
@@ -166,7 +166,13 @@ func (r *restore) database(ctx context.Context, o *Outcome) error {
 	if err != nil {
 		return fmt.Errorf("opening what was restored: %w", err)
 	}
-	if err = r.end(ctx, db, o); err == nil {
+	if r.load != nil {
+		err = o.verifyRecords(ctx, db) // as they were loaded: what was ended is not in the log yet
+	}
+	if err == nil {
+		err = r.end(ctx, db, o)
+	}
+	if err == nil {
 		err = db.Checkpoint(ctx)
 	}
 	if err != nil && r.load != nil {
@@ -196,10 +202,7 @@ func (r *restore) endRights(ctx context.Context, db *store.DB) error {
 }
 
 func (r *restore) end(ctx context.Context, db *store.DB, o *Outcome) error {
-	err := o.belongsTogether(ctx, db)
-	if err == nil {
-		err = r.endRights(ctx, db)
-	}
+	err := r.endRights(ctx, db)
 	if err == nil {
 		err = r.replay(ctx, db, o)
 	}

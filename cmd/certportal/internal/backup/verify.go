@@ -3,6 +3,7 @@ package backup
 import (
 	"bufio"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -52,7 +53,8 @@ func unpack(file string, key Key, to func(Header) sink) (r Report, err error) {
 	if err != nil {
 		return r, fmt.Errorf("reading backup: %w", err)
 	}
-	a, err := openArchive(bufio.NewReaderSize(f, 256<<10), key)
+	sum := sha256.New()
+	a, err := openArchive(io.TeeReader(bufio.NewReaderSize(f, 256<<10), sum), info.Size(), key)
 	if err == nil {
 		r.Header = a.Header
 		err = a.drain(to(a.Header))
@@ -61,7 +63,7 @@ func unpack(file string, key Key, to func(Header) sink) (r Report, err error) {
 		return r, fmt.Errorf("reading backup %s: %w", file, err)
 	}
 	schema, err := store.SchemaVersion()
-	r.Manifest, r.Size, r.Older = a.Manifest, info.Size(), a.Schema < schema
+	r.Manifest, r.Size, r.SHA256, r.Older = a.Manifest, info.Size(), digest(sum), a.Schema < schema
 	for _, f := range a.Files {
 		r.Journal = r.Journal || f.Name == journalName
 	}
