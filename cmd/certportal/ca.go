@@ -9,6 +9,7 @@ import (
 
 	"certportal/ca"
 	"certportal/ca/crl"
+	"certportal/cmd/certportal/internal/app"
 	"certportal/cmd/certportal/internal/config"
 	"certportal/cmd/certportal/internal/doctor"
 	"certportal/cmd/certportal/internal/localca"
@@ -49,6 +50,14 @@ func (caInit) Run(i *invocation) error {
 		return err
 	}
 	warnOfNames(i, s, public)
+	if err := os.MkdirAll(s.Data, 0o700); err != nil {
+		return fmt.Errorf("making data folder: %w", err)
+	}
+	lock, err := app.LockData(s) // a start beside would make a CA of its own
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
 	db, err := i.program().OpenStore(i.ctx, s, i.logger(s))
 	if err != nil {
 		return err

@@ -11,7 +11,7 @@
 // from files, systemd credentials or a prompt, never from the command line.
 //
 // Exit codes: 0 done, 1 failed, 2 wrong usage, 3 there is something to do (migrate --check),
-// 78 the database belongs to a newer program. On SIGINT or SIGTERM the portal answers what
+// 78 the database belongs to a newer program. On SIGINT, SIGTERM or SIGHUP the portal answers what
 // it has begun and ends, within 15 seconds; a second signal ends it at once.
 //
 // Files, all below the data folder (default ./certportal-data):
@@ -42,7 +42,7 @@ import (
 var version = "development"
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	context.AfterFunc(ctx, stop) // the second signal ends the program at once
 	os.Exit(run(ctx, os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr}, config.Environment()))

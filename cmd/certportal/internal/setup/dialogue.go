@@ -26,10 +26,31 @@ type dialogue struct {
 	answers answers
 	asked   []question
 	wrote   bool // the secrets are in their places
+	stopped <-chan struct{}
 }
 
-func newDialogue(c Config, drafts string) *dialogue {
-	return &dialogue{Config: c, lines: bufio.NewReader(c.In), drafts: drafts, answers: answers{}}
+func newDialogue(ctx context.Context, c Config, drafts string) *dialogue {
+	return &dialogue{Config: c, lines: bufio.NewReader(c.In), drafts: drafts, answers: answers{}, stopped: ctx.Done()}
+}
+
+// wait reads an answer until a signal comes, after which drafts are removed: a read cannot be
+// interrupted itself, and goes on until the program ends.
+func (d *dialogue) wait(read func() (string, error)) (string, error) {
+	type answer struct {
+		text string
+		err  error
+	}
+	came := make(chan answer, 1)
+	go func() {
+		text, err := read()
+		came <- answer{text, err}
+	}()
+	select {
+	case a := <-came:
+		return a.text, a.err
+	case <-d.stopped:
+		return "", fmt.Errorf("a signal came: %w", ErrStopped)
+	}
 }
 
 // topic asks its questions until the checks find nothing that fails, or the person keeps
@@ -139,7 +160,7 @@ func (d *dialogue) ask(q question) (string, error) {
 // line reads one line. The end of the input ends setup: an answer that is not there is not
 // the default.
 func (d *dialogue) line() (string, error) {
-	text, err := d.lines.ReadString('\n')
+	text, err := d.wait(func() (string, error) { return d.lines.ReadString('\n') })
 	if errors.Is(err, io.EOF) && text == "" {
 		fmt.Fprintln(d.Out)
 		return "", fmt.Errorf("the answers ended before the questions: %w", ErrStopped)
@@ -155,10 +176,7 @@ func (d *dialogue) secret(q question) (string, error) {
 	var text string
 	var err error
 	if f, ok := d.In.(*os.File); ok && term.IsTerminal(int(f.Fd())) && d.lines.Buffered() == 0 {
-		var typed []byte
-		typed, err = term.ReadPassword(int(f.Fd()))
-		text = string(typed)
-		fmt.Fprintln(d.Out)
+		text, err = d.hidden(int(f.Fd()))
 	} else {
 		text, err = d.line()
 	}
@@ -168,6 +186,23 @@ func (d *dialogue) secret(q question) (string, error) {
 	file := filepath.Join(d.drafts, q.secret)
 	_ = os.Remove(file) // of an earlier try
 	return file, config.WriteSecret(file, []byte(text))
+}
+
+// hidden reads a line that the terminal does not show, and lets it show again after a signal.
+func (d *dialogue) hidden(terminal int) (string, error) {
+	before, err := term.GetState(terminal)
+	if err != nil {
+		return "", fmt.Errorf("reading the password: %w", err)
+	}
+	text, err := d.wait(func() (string, error) {
+		typed, err := term.ReadPassword(terminal)
+		return string(typed), err
+	})
+	fmt.Fprintln(d.Out)
+	if errors.Is(err, ErrStopped) {
+		err = errors.Join(err, term.Restore(terminal, before))
+	}
+	return text, err
 }
 
 func (d *dialogue) yes(ask string) (bool, error) {

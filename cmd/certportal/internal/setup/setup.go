@@ -38,6 +38,10 @@ type Config struct {
 	// KeepFailed writes the settings although a check of a server failed.
 	KeepFailed bool
 
+	// Drafts is where passwords lie while they are tried. Optional: the folder of temporary
+	// files.
+	Drafts string
+
 	// Settings is the file to write. Secrets go beside it.
 	Settings string
 
@@ -72,12 +76,12 @@ func Run(ctx context.Context, c Config) error {
 	if err := c.mayReplace(); err != nil {
 		return err
 	}
-	drafts, err := os.MkdirTemp("", "certportal-setup-")
+	drafts, err := os.MkdirTemp(c.Drafts, "certportal-setup-") // of mode 0700
 	if err != nil {
 		return fmt.Errorf("making a folder for passwords while they are tried: %w", err)
 	}
 	defer os.RemoveAll(drafts)
-	d := newDialogue(c, drafts)
+	d := newDialogue(ctx, c, drafts)
 	for _, topic := range topics(c.Service != nil) {
 		if err := d.topic(ctx, topic); err != nil {
 			return err
