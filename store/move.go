@@ -39,16 +39,9 @@ type Move struct {
 // NewMove freezes the source and looks at the target, which is empty or was filled by an
 // earlier, killed try. The caller closes it.
 func NewMove(ctx context.Context, from, to string) (m *Move, err error) {
-	schema, err := fs.Sub(migrationFiles, "migrations")
-	if err != nil {
-		return nil, err
-	}
 	m = &Move{}
-	m.Target, err = sqldb.NewFilling(ctx, to, schema, sqldb.Mark{
-		Trigger: movingIn, Table: "ledger_head", Make: guardPostgres(movingIn, "ledger_head", ErrMoving),
-	})
-	if err != nil {
-		return nil, fmt.Errorf("looking at the target: %w", err)
+	if m.Target, err = TargetOf(ctx, to); err != nil {
+		return nil, err
 	}
 	if m.Source, err = sqldb.Freeze(ctx, from, "ledger_head"); err != nil {
 		return nil, fmt.Errorf("looking at the source: %w", err)
@@ -58,6 +51,22 @@ func NewMove(ctx context.Context, from, to string) (m *Move, err error) {
 		return nil, errors.Join(fmt.Errorf("looking at the source: %w", err), m.Close())
 	}
 	return m, nil
+}
+
+// TargetOf looks at the target of a move. One in use is an error that wraps
+// [sqldb.ErrNotEmpty].
+func TargetOf(ctx context.Context, to string) (sqldb.Filling, error) {
+	schema, err := fs.Sub(migrationFiles, "migrations")
+	if err != nil {
+		return nil, err
+	}
+	f, err := sqldb.NewFilling(ctx, to, schema, sqldb.Mark{
+		Trigger: movingIn, Table: "ledger_head", Make: guardPostgres(movingIn, "ledger_head", ErrMoving),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("looking at the target: %w", err)
+	}
+	return f, nil
 }
 
 func moved(ctx context.Context, f *sqldb.Frozen) (found bool, err error) {

@@ -60,13 +60,15 @@ func Run(ctx context.Context, j Job) (o Outcome, err error) {
 	if j.Step == nil {
 		j.Step = func(string) {}
 	}
+	if _, err := store.TargetOf(ctx, j.To); errors.Is(err, sqldb.ErrNotEmpty) {
+		return o, fmt.Errorf("%w: %w", ErrUsed, err)
+	} else if err != nil {
+		return o, err
+	}
 	if err := j.begin(ctx); err != nil {
 		return o, err
 	}
 	m, err := store.NewMove(ctx, j.From, j.To)
-	if errors.Is(err, sqldb.ErrNotEmpty) {
-		return o, fmt.Errorf("%w: %w", ErrUsed, err)
-	}
 	if err != nil {
 		return o, err
 	}
