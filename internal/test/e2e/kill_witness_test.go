@@ -138,19 +138,21 @@ func TestF1_KilledAtNamedSteps(t *testing.T) {
 	d.signIn(c, d.person("employee"))
 	d.keepAddresses()
 	got := &received{certs: map[ca.Serial][]byte{}}
+	d.stop(syscall.SIGTERM)
 	for n := range testkit.Either(t, 1, 20) {
 		for _, step := range steps {
-			d.stop(syscall.SIGTERM)
 			d.start(d.witnessed("WITNESS_DEATH=" + step)...)
 			c.CloseIdleConnections()
 			if der, serial, ok := d.tryEnrol(t.Context(), c, fmt.Sprint(step, "-", n)); ok {
 				got.add(serial, der)
 			}
 			d.diesAt(step)
-			d.start(d.witnessed()...)
 		}
+		d.start(d.witnessed()...)
 		d.removeAll(c)
+		d.stop(syscall.SIGTERM)
 	}
+	d.start(d.witnessed()...) // clears up
 	d.stop(syscall.SIGTERM)
 	got.check(t, d)
 }
