@@ -36,8 +36,8 @@ type Filling interface {
 }
 
 // NewFilling looks at the database at an address. One in use is an error that wraps
-// [ErrNotEmpty]. The mark is a trigger and the table it is on: a statement makes it and is
-// dropped to end it.
+// [ErrNotEmpty]. The mark is made in the transaction that fills a PostgreSQL database, and
+// dropped by Finish.
 func NewFilling(ctx context.Context, address string, schema fs.FS, mark Mark) (Filling, error) {
 	if isPostgres(address) {
 		f := &fillingServer{address: address, schema: schema, mark: mark}
