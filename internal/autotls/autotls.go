@@ -214,6 +214,18 @@ func (m *Manager) Look(ctx context.Context) error {
 		}
 		return err
 	}
+	return m.underLease(ctx)
+}
+
+// underLease orders, unless another replica did between the look at the record and the lease.
+func (m *Manager) underLease(ctx context.Context) error {
+	r, err := m.c.Store.ACMERecord(ctx, m.id)
+	if err != nil {
+		return err // the lease ends by itself
+	}
+	if m.takeOver(r.Sealed) && !Due(m.current.Load().Leaf, m.c.Now()) {
+		return m.c.Store.FailACME(ctx, m.id, m.c.Holder, r.Failure)
+	}
 	return m.order(ctx, r.Failure)
 }
 

@@ -209,6 +209,33 @@ func TestReplicas(t *testing.T) {
 	}
 }
 
+// late is a store in which another replica orders after this one looked.
+type late struct {
+	autotls.Store
+	before func()
+}
+
+func (l late) LeaseACME(ctx context.Context, id, holder string, now, until time.Time) error {
+	l.before()
+	return l.Store.LeaseACME(ctx, id, holder, now, until)
+}
+
+// TestReplicaOrdersMeanwhile: a replica that gets the lease right after another one ordered
+// takes that certificate over.
+func TestReplicaOrdersMeanwhile(t *testing.T) {
+	in := newInstallation(t)
+	s := pebble.Start(t, pebble.Config{HTTPPort: in.port})
+	a := in.replica(t, s, nil)
+	first := ""
+	b := in.replica(t, s, func(c *autotls.Config) { c.Store = late{in.db, func() { first = leaf(t, a) }} })
+	if second := leaf(t, b); second == "" || second != first {
+		t.Errorf("got %q, and the other replica %q", second, first)
+	}
+	testkit.Equal(t, "orders", strings.Count(s.Log(), "Issued certificate serial"), 1)
+	in.shift.Store(int64(61 * 24 * time.Hour))
+	testkit.NoError(t, in.db.LeaseACME(t.Context(), autotls.ID(s.Directory, []string{host, checkHost}), "x", in.now(), in.now().Add(time.Minute)))
+}
+
 // TestRefusals: each failure is recorded in words, and what the server says about waiting
 // holds.
 func TestRefusals(t *testing.T) {

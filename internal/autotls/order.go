@@ -52,10 +52,11 @@ func (m *Manager) order(ctx context.Context, before Failure) error {
 	if err != nil {
 		return err
 	}
-	errs := []error{m.use(pair)}
+	var errs []error
 	if err := m.c.Store.KeepACME(record, m.id, m.c.Holder, sealed, m.entry(pair)); err != nil {
 		errs = append(errs, fmt.Errorf("recording the TLS certificate for the other replicas: %w", err))
 	}
+	errs = append(errs, m.use(pair))
 	m.c.Log.Info("a TLS certificate by ACME is in use", "issuer", pair.Leaf.Issuer.String(), "ends", pair.Leaf.NotAfter)
 	return errors.Join(errs...)
 }
