@@ -32,6 +32,8 @@ func portFindings(ctx context.Context, s *config.Settings, wrong *config.Mistake
 		switch {
 		case errors.Is(err, syscall.EADDRINUSE) && running:
 			f.Text = p.address + " is in use, as a portal runs on " + s.Data
+		case errors.Is(err, fs.ErrPermission) && serviceTakesPorts(serviceUnits):
+			f.Text = p.address + " may be taken by the service, to which its unit gives the capability"
 		case errors.Is(err, fs.ErrPermission): // the service may have more rights than this command
 			f.State, f.Text = portal.FindingWarning, explainListen(p.address, err).Error()
 		case err != nil && p.key == "listen_ops" && p.address == config.DefaultOps:

@@ -30,6 +30,7 @@ func CheckInstallation(ctx context.Context, s *config.Settings, wrong *config.Mi
 		{[]string{"ca", "data"}, func() []portal.Finding { return tokenFindings(s) }},
 		{[]string{"ca", "upstreams"}, func() []portal.Finding { return upstreamKeyFindings(s, time.Now()) }},
 		{nil, func() []portal.Finding { return portFindings(ctx, s, wrong) }},
+		{[]string{"revocation", "data", "backup"}, func() []portal.Finding { return writableFindings(s) }},
 		{[]string{"trusted_proxies"}, func() []portal.Finding { return doctor.CheckProxies(s) }},
 		{[]string{"revocation", "data"}, func() []portal.Finding { return listFindings(ctx, s) }},
 		{[]string{"data"}, func() []portal.Finding { return companyFindings(ctx, s) }},

@@ -72,6 +72,15 @@ func TestDropIn(t *testing.T) {
 	}
 }
 
+// TestSetupFollowsNoLink: root would give away what the link of another account points to.
+func TestSetupFollowsNoLink(t *testing.T) {
+	c := answered(t, new(bytes.Buffer), nil)
+	testkit.NoError(t, os.Symlink(t.TempDir(), c.Data))
+	if err := Run(t.Context(), c); err == nil || !strings.Contains(err.Error(), "is a link") {
+		t.Errorf("got %v", err)
+	}
+}
+
 // TestACME writes the settings of an ACME server, and takes none without its terms.
 func TestACME(t *testing.T) {
 	change := map[string]string{"tls.acme.directory": "https://acme.example/directory", "tls.acme.contact": "pki@corp.example, it@corp.example"}

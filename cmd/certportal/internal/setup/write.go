@@ -136,15 +136,19 @@ func (d *dialogue) makeData() error {
 	if err := os.MkdirAll(d.Data, 0o700); err != nil {
 		return fmt.Errorf("making the data folder: %w", err)
 	}
+	if info, err := os.Lstat(d.Data); err != nil || !info.IsDir() && d.Service != nil {
+		return errors.Join(fmt.Errorf("the data folder %s is a link: name the folder itself", d.Data), err)
+	}
 	return d.own(d.Data)
 }
 
-// own gives a file to the account of the service.
+// own gives a file to the account of the service, and never what a link points to: root runs
+// setup, and the account may have made the link.
 func (d *dialogue) own(file string) error {
 	if d.Service == nil {
 		return nil
 	}
-	if err := os.Chown(file, d.Service.UID, d.Service.GID); err != nil {
+	if err := os.Lchown(file, d.Service.UID, d.Service.GID); err != nil {
 		return fmt.Errorf("giving %s to %s: %w", file, d.Service.Account, err)
 	}
 	return nil
