@@ -136,7 +136,7 @@ func TestSetupAsks(t *testing.T) {
 	s.wrong("pki", "write one bare address")
 	s.right("")
 	s.wrong("/nowhere/ca.pem", "/nowhere/ca.pem: no such file")
-	s.right("", "-", "") // the topic again, without
+	s.right("")
 	domain(&s, dc)
 	s.wrong("smtp://mail", "write a host name")
 	s.right(mail.Host())
