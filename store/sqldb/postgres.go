@@ -43,6 +43,10 @@ func openPostgres(ctx context.Context, c Config) (*DB, error) {
 	if !strings.Contains(c.URL, "connect_timeout=") {
 		config.ConnectTimeout = connectTimeout
 	}
+	behindPooler, err := suitPooler(ctx, c, config)
+	if err != nil {
+		return nil, redact(err, c.URL)
+	}
 	pooled := stdlib.OpenDB(*config)
 	connections := c.Connections
 	if connections <= 0 {
@@ -51,7 +55,7 @@ func openPostgres(ctx context.Context, c Config) (*DB, error) {
 	pooled.SetMaxOpenConns(connections)
 	pooled.SetMaxIdleConns(connections)
 	pooled.SetConnMaxLifetime(connectionLife)
-	if err := preparePostgres(ctx, pooled, c); err != nil {
+	if err := preparePostgres(ctx, pooled, c, behindPooler); err != nil {
 		pooled.Close()
 		return nil, redact(err, c.URL)
 	}
@@ -59,7 +63,7 @@ func openPostgres(ctx context.Context, c Config) (*DB, error) {
 	return &DB{engine: postgresEngine{}, writer: p, reader: p}, nil
 }
 
-func preparePostgres(ctx context.Context, db *sql.DB, c Config) error {
+func preparePostgres(ctx context.Context, db *sql.DB, c Config, behindPooler bool) error {
 	var durable, encoding string
 	err := db.QueryRowContext(ctx,
 		"SELECT current_setting('synchronous_commit'), current_setting('server_encoding')").Scan(&durable, &encoding)
@@ -74,6 +78,9 @@ func preparePostgres(ctx context.Context, db *sql.DB, c Config) error {
 	}
 	if c.AsIs {
 		return postgresDialect().compareSchema(ctx, db, c)
+	}
+	if behindPooler {
+		return migrateBehindPooler(ctx, db, c.Schema)
 	}
 	return migratePostgres(ctx, db, c.Schema)
 }

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -111,7 +112,14 @@ func connect(ctx context.Context, address string) (*pgx.Conn, error) {
 	if err := checkUser(address); err != nil {
 		return nil, err
 	}
-	conn, err := pgx.Connect(ctx, address)
+	config, err := pgx.ParseConfig(address)
+	if err != nil {
+		return nil, redact(fmt.Errorf("reading database address: %w", err), address)
+	}
+	if !strings.Contains(address, modeOption) {
+		config.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe // suits poolers
+	}
+	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return nil, redact(fmt.Errorf("connecting: %w", err), address)
 	}

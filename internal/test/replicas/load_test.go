@@ -86,7 +86,7 @@ func (c *cluster) worker(ctx context.Context, b *balancer, t *testing.T, login s
 }
 
 // certificate reads a file.
-func certificate(t *testing.T, name string) *x509.Certificate {
+func certificate(t testing.TB, name string) *x509.Certificate {
 	t.Helper()
 	block, _ := pem.Decode(testkit.Must(os.ReadFile(name))(t))
 	if block == nil {
