@@ -67,7 +67,8 @@ func (r *received) add(serial ca.Serial, der []byte) {
 	}
 }
 
-// killCycles is how often the program is killed: each time costs more than a second.
+// killCycles is how often the program is killed, 1,000 times in "scripts/test long": each
+// time costs more than a second.
 func killCycles(t *testing.T) int {
 	if times := testkit.Times(t, 1); times > 1 {
 		return 200 * times
