@@ -44,7 +44,8 @@ func (c *cluster) secondSignal(t *testing.T) {
 }
 
 // People enrol through both balancers while portals are killed and the database restarts. They
-// see errors, press again, and nothing that they got is lost.
+// see few errors, begin again, and nothing that they got is lost. The table that it prints is in
+// docs/replicas.md.
 func TestF1_PortalsAreKilledBehindBalancers(t *testing.T) {
 	if !long() {
 		t.Skip("runs for minutes: scripts/test long")
