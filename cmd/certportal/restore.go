@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -15,6 +16,8 @@ type restoreCommand struct {
 	From    string `required:"" placeholder:"FILE" help:"Backup to restore."`
 	Journal string `placeholder:"FILE" help:"The journal of revocations that outlived the database: what was revoked or issued since is revoked again."`
 	JSON    bool   `help:"Print the outcome as JSON."`
+
+	DespiteAuditLog bool `help:"Restore although the audit log does not verify: somebody changed it before the backup was made."`
 
 	backupKey `embed:""`
 }
@@ -40,8 +43,11 @@ func (c restoreCommand) Run(i *invocation) error {
 	began := time.Now()
 	o, err := backup.Restore(i.ctx, c.From, key, backup.Target{
 		Data: s.Data, Database: address, Journal: s.JournalFile(), Newer: c.Journal,
-		Now: time.Now, By: byOperator(), Log: i.quiet(),
+		DespiteAuditLog: c.DespiteAuditLog, Now: time.Now, By: byOperator(), Log: i.quiet(),
 	})
+	if errors.Is(err, backup.ErrAuditLog) {
+		return fmt.Errorf("%w; find out what was changed, and take an older backup, or restore this one with --despite-audit-log", err)
+	}
 	if err != nil {
 		return err
 	}
@@ -58,6 +64,9 @@ func (c restoreCommand) Run(i *invocation) error {
 func printOutcome(w io.Writer, data string, o backup.Outcome, took time.Duration) error {
 	text := fmt.Sprintf("\nWhat happened after %s is lost", o.Made.Format(time.RFC3339))
 	text += lost(o)
+	if o.Altered != "" {
+		text += "\nTHE RECORDS WERE CHANGED before this backup was made: " + o.Altered + ".\nCompare them with copies of the audit log elsewhere before issuing goes on."
+	}
 	text += fmt.Sprintf("\nEveryone is signed out; codes and waiting files have ended. Issuing is stopped.\n"+
 		"1. Put the passphrase of the CA's keys where it was: ca.passphrase_file, the credential of the service (%s after certportal setup), or %s\n", "/etc/certportal/ca-passphrase", filepath.Join(data, "ca-passphrase"))
 	if o.Settings != "" {

@@ -82,6 +82,10 @@ var (
 	// ErrDamaged means that a backup is not what was made.
 	ErrDamaged = errors.New("the backup is damaged")
 
+	// ErrAuditLog means that the records were changed before the backup was made: the file is
+	// what was made then.
+	ErrAuditLog = errors.New("the audit log in the backup does not verify")
+
 	// ErrNewer means that a newer program made a backup.
 	ErrNewer = errors.New("the backup was made by a newer certportal: use that version or a later one")
 

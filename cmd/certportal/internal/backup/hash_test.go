@@ -58,6 +58,14 @@ func TestF15_RestoreVerifies(t *testing.T) {
 		if left := testkit.Must(os.ReadDir(to.Data))(t); len(left) != 1 { // the lock
 			t.Errorf("left: %v", left)
 		}
+		again := i.target(t)
+		again.DespiteAuditLog = true
+		o, err := Restore(ctx, file, i.key, again)
+		testkit.NoError(t, err)
+		testkit.Contains(t, "outcome", o.Altered, "does not verify")
+		if halt := testkit.Must(fixture.Open(t, again.Database).Halted(ctx))(t); halt.Reason == "" {
+			t.Error("issuing is not stopped")
+		}
 		if !i.DB.Shared() {
 			_, err = Verify(ctx, file, i.key, t.TempDir())
 			testkit.Contains(t, "verify", fmt.Sprint(err), "audit log in the backup does not verify")

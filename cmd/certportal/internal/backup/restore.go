@@ -29,6 +29,10 @@ type Target struct {
 	// counts, else the one in the backup.
 	Newer string
 
+	// DespiteAuditLog restores although the audit log does not verify: a changed log must not
+	// keep a company from its own CA. The outcome says so.
+	DespiteAuditLog bool
+
 	Now func() time.Time
 	By  audit.Entry // of the actor
 	Log *slog.Logger
@@ -42,6 +46,7 @@ type Outcome struct {
 	Newer    bool      // it records more than the backup has
 	Recalled int       // certificates revoked again, or for the first time
 	Settings string    // file with the settings of the backup; empty when it has none
+	Altered  string    // what in the audit log does not verify, with Target.DespiteAuditLog
 }
 
 // Restore brings a backup into an empty place. What the copy would bring back is ended:
@@ -149,13 +154,21 @@ func (r *restore) begin(ctx context.Context, h Header) (err error) {
 	return err
 }
 
+// accept takes a log that does not verify where the operator said so.
+func (r *restore) accept(o *Outcome, err error) error {
+	if r.DespiteAuditLog && errors.Is(err, ErrAuditLog) {
+		o.Altered, err = err.Error(), nil
+	}
+	return err
+}
+
 // database opens what was restored, ends what it would bring back, and revokes again what
 // the journal knows.
 func (r *restore) database(ctx context.Context, o *Outcome) error {
 	address := r.Database
 	if r.load == nil {
 		path := filepath.Join(r.place.stage, filepath.Base(databaseName))
-		if err := o.verifyFile(ctx, path); err != nil {
+		if err := r.accept(o, o.verifyFile(ctx, path)); err != nil {
 			return err
 		}
 		address = "sqlite:" + path
@@ -167,7 +180,7 @@ func (r *restore) database(ctx context.Context, o *Outcome) error {
 		return fmt.Errorf("opening what was restored: %w", err)
 	}
 	if r.load != nil {
-		err = o.verifyRecords(ctx, db) // as they were loaded: what was ended is not in the log yet
+		err = r.accept(o, o.verifyRecords(ctx, db)) // as they were loaded: what was ended is not in the log yet
 	}
 	if err == nil {
 		err = r.end(ctx, db, o)

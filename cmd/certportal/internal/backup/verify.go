@@ -163,14 +163,14 @@ func (r Report) verifyRecords(ctx context.Context, db *store.DB) error {
 		return err
 	}
 	if log.Broken != nil {
-		return fmt.Errorf("the audit log in the backup does not verify: %w", log.Broken)
+		return fmt.Errorf("%w: %w", ErrAuditLog, log.Broken)
 	}
 	if log.Head.String() != r.Head {
 		return fmt.Errorf("%w: the audit log ends with %s, the header says %s", ErrDamaged, log.Head, r.Head)
 	}
 	differ, err := db.Mismatches(ctx, 1)
 	if err == nil && len(differ) > 0 {
-		err = fmt.Errorf("certificates and audit log in the backup differ: %w", differ[0])
+		err = fmt.Errorf("%w: certificates differ from it: %w", ErrAuditLog, differ[0])
 	}
 	return err
 }
