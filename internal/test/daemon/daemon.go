@@ -23,7 +23,7 @@ import (
 )
 
 const (
-	readyWithin = 30 * time.Second
+	readyWithin = 2 * time.Minute
 	stopWithin  = 20 * time.Second
 	probeEvery  = 20 * time.Millisecond
 )
