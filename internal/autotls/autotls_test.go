@@ -360,6 +360,38 @@ func TestServerErrors(t *testing.T) {
 	wantFailure(t, m, "status 502", "not as an ACME server does")
 	in.shift.Add(int64(time.Hour))
 
+	// Bodies without an end: the portal must not keep them in memory.
+	const endless = 64 << 20
+	sent := 0
+	send := func(w http.ResponseWriter) {
+		for sent = 0; sent < endless; sent += 1 << 16 {
+			if _, err := w.Write(make([]byte, 1<<16)); err != nil {
+				return
+			}
+		}
+	}
+	set(func(w http.ResponseWriter, r *http.Request) bool {
+		w.WriteHeader(http.StatusForbidden)
+		send(w)
+		return true
+	})
+	testkit.Equal(t, "certificate with an endless error", leaf(t, m), "")
+	wantFailure(t, m, "status 403", "not as an ACME server does")
+	if sent >= endless {
+		t.Errorf("all %d bytes of an error were read", sent)
+	}
+	in.shift.Add(int64(2 * time.Hour))
+	set(func(w http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path != "/dir" {
+			return false
+		}
+		w.Write([]byte(`{"meta": {"website": "` + strings.Repeat("x", 1<<20) + `"}, "newOrder": "https://localhost/"}`))
+		return true
+	})
+	testkit.Equal(t, "certificate with a large directory", leaf(t, m), "")
+	wantFailure(t, m, "larger than 1 MiB")
+	in.shift.Add(int64(2 * time.Hour))
+
 	odd := 0
 	set(func(w http.ResponseWriter, r *http.Request) bool {
 		if r.Method != http.MethodPost {

@@ -104,7 +104,7 @@ func (m *Manager) client() (*acme.Client, error) {
 	}
 	return &acme.Client{
 		Key: key, DirectoryURL: m.c.Directory, UserAgent: m.c.Agent, RetryBackoff: backoff,
-		HTTPClient: &http.Client{Transport: transport, Timeout: answerWithin},
+		HTTPClient: &http.Client{Transport: limited{transport}, Timeout: answerWithin},
 	}, nil
 }
 
