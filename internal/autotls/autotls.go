@@ -122,6 +122,7 @@ type Manager struct {
 	looking sync.Mutex
 	current atomic.Pointer[tls.Certificate]
 	held    string // the reason that was logged last
+	ignored string // the same, for a certificate of the store
 }
 
 // lookEvery is how often a replica looks whether there is a certificate of another one, or
@@ -163,6 +164,12 @@ func (m *Manager) Certificate() *tls.Certificate {
 	return pair
 }
 
+// mustOrder reports whether there is no certificate in use, or one that must be renewed.
+func (m *Manager) mustOrder() bool {
+	pair := m.Certificate()
+	return pair == nil || Due(pair.Leaf, m.c.Now())
+}
+
 // State says what is in use and how the orders go.
 func (m *Manager) State(ctx context.Context) (State, error) {
 	s := State{Directory: m.c.Directory, Names: m.c.Names}
@@ -190,8 +197,9 @@ func (m *Manager) Run(ctx context.Context) {
 	}
 }
 
-// Look takes over the certificate of another replica, and orders one when it is due. An order
-// that came to nothing is recorded; the error is one of the store, or that failure.
+// Look takes over the certificate of another replica, and orders one when it is due. A good
+// certificate in use that the store does not hold is recorded there again, and not ordered. A
+// failure of either is recorded; the error is one of the store, or that failure.
 func (m *Manager) Look(ctx context.Context) error {
 	m.looking.Lock()
 	defer m.looking.Unlock()
@@ -199,9 +207,9 @@ func (m *Manager) Look(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	known := m.takeOver(r.Sealed)
+	recorded := m.takeOver(r.Sealed)
 	now := m.c.Now()
-	if known && !Due(m.current.Load().Leaf, now) || now.Before(r.Again) && r.Again.Sub(now) <= LongestWait {
+	if recorded && !m.mustOrder() || now.Before(r.Again) && r.Again.Sub(now) <= LongestWait {
 		return nil
 	}
 	if m.holds() {
@@ -217,16 +225,23 @@ func (m *Manager) Look(ctx context.Context) error {
 	return m.underLease(ctx)
 }
 
-// underLease orders, unless another replica did between the look at the record and the lease.
+// underLease orders or records the certificate, unless another replica did between the look at
+// the record and the lease.
 func (m *Manager) underLease(ctx context.Context) error {
 	r, err := m.c.Store.ACMERecord(ctx, m.id)
 	if err != nil {
 		return err // the lease ends by itself
 	}
-	if m.takeOver(r.Sealed) && !Due(m.current.Load().Leaf, m.c.Now()) {
+	recorded := m.takeOver(r.Sealed)
+	record, done := outlive(ctx, stopWithin)
+	defer done()
+	switch {
+	case m.mustOrder():
+		return m.order(ctx, record, r.Failure)
+	case recorded:
 		return m.c.Store.FailACME(ctx, m.id, m.c.Holder, r.Failure)
 	}
-	return m.order(ctx, r.Failure)
+	return m.keep(record, r.Failure, m.current.Load())
 }
 
 // holds reports whether nothing must be ordered, and logs why once.
@@ -244,19 +259,28 @@ func (m *Manager) holds() bool {
 	return text != ""
 }
 
-// takeOver brings the certificate of the store into use, and reports whether it can be used.
+// takeOver brings the certificate of the store into use, unless the one in use is better. It
+// reports whether the store holds the one in use.
 func (m *Manager) takeOver(s Sealed) bool {
 	if s.Chain == nil {
 		return false
 	}
-	if pair := m.current.Load(); pair != nil && samePEM(s.Chain, pair) {
+	current := m.current.Load()
+	if current != nil && samePEM(s.Chain, current) {
 		return true
 	}
 	pair, err := m.open(s)
+	if err == nil {
+		err = prefer(pair, current, m.c.Now())
+	}
 	if err != nil {
-		m.c.Log.Warn("the TLS certificate in the database cannot be used: it is ordered again", "err", err)
+		if err.Error() != m.ignored {
+			m.c.Log.Warn("the TLS certificate in the database is not used", "why", err)
+		}
+		m.ignored = err.Error()
 		return false
 	}
+	m.ignored = ""
 	if err := m.use(pair); err != nil {
 		m.c.Log.Error("keeping a copy of the TLS certificate", "err", err)
 	}

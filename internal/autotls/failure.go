@@ -46,6 +46,17 @@ func (n notProven) Error() string { return fmt.Sprintf("proving %s: %v", n.name,
 // Unwrap gives the server's reason.
 func (n notProven) Unwrap() error { return n.cause }
 
+// notKept says that the store did not take a certificate that is in use.
+type notKept struct{ cause error }
+
+// Error is for operators.
+func (n notKept) Error() string {
+	return fmt.Sprintf("the TLS certificate is in use here, but not yet recorded for the other portals, which is tried again without a new order: %v", n.cause)
+}
+
+// Unwrap gives the reason of the store.
+func (n notKept) Unwrap() error { return n.cause }
+
 // failure makes the record of a failure behind those before.
 func (m *Manager) failure(before Failure, err error) Failure {
 	now := m.c.Now()
@@ -77,6 +88,7 @@ func (m *Manager) explain(err error) string {
 		host = u.Host
 	}
 	var (
+		unkept    notKept
 		unproven  notProven
 		problem   *acme.Error
 		authority x509.UnknownAuthorityError
@@ -85,6 +97,8 @@ func (m *Manager) explain(err error) string {
 		network   net.Error
 	)
 	switch {
+	case errors.As(err, &unkept):
+		return unkept.Error()
 	case errors.As(err, &unproven):
 		return fmt.Sprintf("%s could not fetch the answer at http://%s/.well-known/acme-challenge/. Port 80 of that name must reach listen_http of every portal, from the internet for a public server. It says: %s",
 			host, unproven.name, reasonOf(unproven.cause))

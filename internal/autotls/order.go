@@ -28,37 +28,65 @@ const (
 	// answerWithin bounds one answer of the server.
 	answerWithin = 30 * time.Second
 
-	// recordWithin bounds what must be recorded although the order was cut off.
+	// recordWithin bounds each thing that must be recorded although the order was cut off.
 	recordWithin = 10 * time.Second
+
+	// stopWithin bounds all of them together once the portal stops.
+	stopWithin = 3 * time.Second
 )
 
+// outlive returns a context that ends some time after ctx does: for what must be recorded
+// although the portal stops, all of it together.
+func outlive(ctx context.Context, after time.Duration) (context.Context, context.CancelFunc) {
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		timer := time.AfterFunc(after, cancel)
+		<-longer.Done()
+		timer.Stop()
+	})
+	return longer, func() { stop(); cancel() }
+}
+
 // order orders a certificate under the lease, and records what came of it.
-func (m *Manager) order(ctx context.Context, before Failure) error {
+func (m *Manager) order(ctx, record context.Context, before Failure) error {
 	m.c.Log.Info("ordering a TLS certificate by ACME", "directory", m.c.Directory, "names", strings.Join(m.c.Names, " "))
 	within, cancel := context.WithTimeout(ctx, orderWithin)
-	pair, err := m.obtain(within)
+	pair, err := m.obtain(within, record)
 	cancel()
-	record, done := context.WithTimeout(context.WithoutCancel(ctx), recordWithin)
-	defer done()
 	if err != nil {
 		if ctx.Err() != nil {
 			// The portal stops: that is no failure of the server.
-			return m.c.Store.FailACME(record, m.id, m.c.Holder, before)
+			return m.fail(record, before)
 		}
 		f := m.failure(before, err)
-		return errors.Join(errors.New(f.Text), m.c.Store.FailACME(record, m.id, m.c.Holder, f))
+		return errors.Join(errors.New(f.Text), m.fail(record, f))
 	}
-	sealed, err := m.seal(pair)
-	if err != nil {
-		return err
-	}
-	var errs []error
-	if err := m.c.Store.KeepACME(record, m.id, m.c.Holder, sealed, m.entry(pair)); err != nil {
-		errs = append(errs, fmt.Errorf("recording the TLS certificate for the other replicas: %w", err))
-	}
-	errs = append(errs, m.use(pair))
+	// First into the folder: with it there a failing store costs no second order.
+	used := m.use(pair)
 	m.c.Log.Info("a TLS certificate by ACME is in use", "issuer", pair.Leaf.Issuer.String(), "ends", pair.Leaf.NotAfter)
-	return errors.Join(errs...)
+	return errors.Join(used, m.keep(record, before, pair))
+}
+
+// keep records the certificate in use for the other replicas, under the lease.
+func (m *Manager) keep(record context.Context, before Failure, pair *tls.Certificate) error {
+	sealed, err := m.seal(pair)
+	if err == nil {
+		within, cancel := context.WithTimeout(record, recordWithin)
+		err = m.c.Store.KeepACME(within, m.id, m.c.Holder, sealed, m.entry(pair))
+		cancel()
+	}
+	if err == nil {
+		return nil
+	}
+	f := m.failure(before, notKept{err})
+	return errors.Join(errors.New(f.Text), m.fail(record, f))
+}
+
+// fail records a failure and ends the lease.
+func (m *Manager) fail(record context.Context, f Failure) error {
+	within, cancel := context.WithTimeout(record, recordWithin)
+	defer cancel()
+	return m.c.Store.FailACME(within, m.id, m.c.Holder, f)
 }
 
 func (m *Manager) entry(pair *tls.Certificate) audit.Entry {
@@ -69,7 +97,7 @@ func (m *Manager) entry(pair *tls.Certificate) audit.Entry {
 }
 
 // obtain goes through one order (RFC 8555 section 7).
-func (m *Manager) obtain(ctx context.Context) (*tls.Certificate, error) {
+func (m *Manager) obtain(ctx, record context.Context) (*tls.Certificate, error) {
 	client, err := m.client()
 	if err != nil {
 		return nil, err
@@ -82,7 +110,7 @@ func (m *Manager) obtain(ctx context.Context) (*tls.Certificate, error) {
 		return nil, fmt.Errorf("ordering: %w", err)
 	}
 	for _, address := range order.AuthzURLs {
-		if err := m.prove(ctx, client, address); err != nil {
+		if err := m.prove(ctx, record, client, address); err != nil {
 			return nil, err
 		}
 	}
@@ -152,7 +180,7 @@ func (m *Manager) register(ctx context.Context, client *acme.Client) error {
 }
 
 // prove answers the challenge of one name, unless the server knows of an earlier proof.
-func (m *Manager) prove(ctx context.Context, client *acme.Client, address string) error {
+func (m *Manager) prove(ctx, record context.Context, client *acme.Client, address string) error {
 	z, err := client.GetAuthorization(ctx, address)
 	if err != nil {
 		return fmt.Errorf("reading an authorization: %w", err)
@@ -176,7 +204,7 @@ func (m *Manager) prove(ctx context.Context, client *acme.Client, address string
 		return fmt.Errorf("recording the answer to the challenge: %w", err)
 	}
 	defer func() {
-		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordWithin)
+		end, cancel := context.WithTimeout(record, recordWithin)
 		defer cancel()
 		if err := m.c.Store.EndHTTPChallenge(end, challenge.Token); err != nil {
 			m.c.Log.Warn("removing the answer to a challenge, which ends by itself", "err", err)

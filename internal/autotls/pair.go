@@ -30,6 +30,26 @@ func validAt(leaf *x509.Certificate, now time.Time) bool {
 	return !now.Before(leaf.NotBefore) && now.Before(leaf.NotAfter)
 }
 
+var errOlder = errors.New("it ends before the one in use")
+
+// prefer returns why the stored certificate must not replace the current one, which is nil for
+// none. The database may have been restored from before a renewal, so its certificate counts
+// only if it is valid, and ends later than a valid one in use or is the one not yet due.
+func prefer(stored, current *tls.Certificate, now time.Time) error {
+	s := stored.Leaf
+	if !validAt(s, now) {
+		return fmt.Errorf("it is valid from %s to %s", s.NotBefore.UTC().Format(time.RFC3339), s.NotAfter.UTC().Format(time.RFC3339))
+	}
+	if current == nil || !validAt(current.Leaf, now) {
+		return nil
+	}
+	c := current.Leaf
+	if s.NotAfter.Before(c.NotAfter) && (Due(s, now) || !Due(c, now)) {
+		return errOlder
+	}
+	return nil
+}
+
 func covers(leaf *x509.Certificate, names []string) bool {
 	return !slices.ContainsFunc(names, func(name string) bool { return leaf.VerifyHostname(name) != nil })
 }
