@@ -27,6 +27,9 @@ func (c migrateCommand) target() (string, error) {
 	if err != nil {
 		return "", usageError("--to: this is no address; write it into a file of mode 0600 and name that with --to-file")
 	}
+	if !slices.Contains([]string{"postgres", "postgresql", "sqlite"}, address.Scheme) || address.Scheme != "sqlite" && address.Host == "" && address.Query().Get("host") == "" {
+		return "", usageError("--to: an address begins with postgres:// and a host, or with sqlite: and a path")
+	}
 	if _, secret := address.User.Password(); secret || address.Query().Has("password") {
 		return "", usageError("--to: everyone on this machine sees a password there: write the address into a file of mode 0600, name that with --to-file, and change the password")
 	}

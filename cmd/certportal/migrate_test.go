@@ -162,6 +162,7 @@ func TestMigrateToFlags(t *testing.T) {
 	data := t.TempDir()
 	mustRun(t, "--data", data, "ca", "init")
 	for _, flags := range [][]string{
+		{"--to", "host=db user=portal password=secret"}, {"--to", "postgres:/db/portal"}, {"--to", "records.db"},
 		{"--to", "postgres://portal:secret@db/portal"}, {"--to", "postgres://db/portal?password=secret"}, {"--to", "a", "--check"},
 		{"--to", "a", "--to-file", "b"}, {"--json"}, {"--without-backup", "--check"},
 	} {

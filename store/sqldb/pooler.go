@@ -72,6 +72,11 @@ func migrateBehindPooler(ctx context.Context, db *sql.DB, schema fs.FS) error {
 	defer tx.Rollback() // releases the lock
 	within, cancel := context.WithTimeout(ctx, migrationWait)
 	defer cancel()
+	for _, text := range holdOpen() {
+		if _, err := tx.ExecContext(within, text); err != nil {
+			return fmt.Errorf("preparing to migrate: %w", err)
+		}
+	}
 	if _, err := tx.ExecContext(within, "SELECT pg_advisory_xact_lock($1)", lock.DefaultLockID); err != nil {
 		return fmt.Errorf("waiting for another replica to migrate: %w", err)
 	}

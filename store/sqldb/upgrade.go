@@ -154,7 +154,7 @@ func lockServer(ctx context.Context, address string, log *slog.Logger) (func() e
 	}
 	release := func() error { return conn.Close(context.WithoutCancel(ctx)) }
 	take := func() error {
-		for _, text := range []string{"BEGIN", "SET LOCAL idle_in_transaction_session_timeout = 0", "SET LOCAL lock_timeout = 0", "SET LOCAL statement_timeout = 0"} {
+		for _, text := range append([]string{"BEGIN"}, holdOpen()...) {
 			if _, err := conn.Exec(ctx, text); err != nil {
 				return err
 			}
@@ -222,4 +222,9 @@ func tryLock(path string) (*os.File, error) {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
+}
+
+// holdOpen keeps PostgreSQL from ending a transaction that holds a lock and waits.
+func holdOpen() []string {
+	return []string{"SET LOCAL idle_in_transaction_session_timeout = 0", "SET LOCAL lock_timeout = 0", "SET LOCAL statement_timeout = 0"}
 }

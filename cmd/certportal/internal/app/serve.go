@@ -50,13 +50,7 @@ func (p *App) Serve(ended context.Context) error {
 	p.finish(grace, all)
 	p.Registrar.DrainUpstream(grace)
 	clocks.Wait()
-	// The clock of the journal ended before the last requests did.
-	if err := p.journal.Follow(grace); err != nil {
-		p.log.Error("writing the journal of revocations at shutdown", "err", err)
-	}
-	if _, err := p.DB.NoteAllFloods(grace, p.Now()); err != nil {
-		p.log.Error("noting refusals that were left out of the audit log", "err", err)
-	}
+	p.writeLast(context.WithoutCancel(ctx))
 	p.log.Info("stopped")
 	return err
 }

@@ -54,6 +54,23 @@ func (p *App) finish(grace context.Context, all []*http.Server) {
 	closing.Wait()
 }
 
+// lastWrites is how long the last writes may take, beside [shutdownGrace], which one slow
+// client can use up.
+const lastWrites = 2 * time.Second
+
+// writeLast writes what the last requests did to the journal, whose clock ended before them,
+// and what was left out of the audit log.
+func (p *App) writeLast(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, lastWrites)
+	defer cancel()
+	if err := p.journal.Follow(ctx); err != nil {
+		p.log.Error("writing the journal of revocations at shutdown", "err", err)
+	}
+	if _, err := p.DB.NoteAllFloods(ctx, p.Now()); err != nil {
+		p.log.Error("noting refusals that were left out of the audit log", "err", err)
+	}
+}
+
 // shutDown waits for requests under way until grace ends, then closes connections.
 func (p *App) shutDown(grace context.Context, s *http.Server) {
 	if err := s.Shutdown(grace); err != nil {
@@ -93,13 +110,19 @@ const (
 	// freshLook is how often it is looked; none must be there twice.
 	freshLook = 20 * time.Millisecond
 
-	// freshMost is how long a client may be silent on a new connection.
-	freshMost = 4 * time.Second
+	// freshMost is how long a client may be silent on a new connection, and freshShare what
+	// part of the time that is left: requests under way need the rest.
+	freshMost  = 4 * time.Second
+	freshShare = 4
 )
 
 // await waits until no connection is fresh. It is for a time in which none comes.
 func (f *freshConnections) await(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, freshMost)
+	most := freshMost
+	if end, ok := ctx.Deadline(); ok {
+		most = min(most, time.Until(end)/freshShare)
+	}
+	ctx, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
 	look := time.NewTicker(freshLook)
 	defer look.Stop()

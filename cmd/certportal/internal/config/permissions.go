@@ -29,7 +29,7 @@ func (s *Settings) CheckPermissions() error {
 		errs = append(errs, checkOwn(s.Path(filepath.FromSlash(name)), access{readers: true}))
 	}
 	errs = append(errs, checkOwn(s.JournalFile(), access{readers: true}))
-	for _, secret := range append(s.caKeys(), s.DefaultPassphraseFile(), s.Path("tls", "server.key"), s.Path("tls", "acme.pem"), s.Path("tls", "acme-account.key"), s.Path("people.json")) {
+	for _, secret := range append(s.caKeys(), s.DefaultPassphraseFile(), s.Path("tls", "server.key"), s.Path("tls", "acme.pem"), s.Path("tls", "acme-account.key"), s.Path("people.json"), s.Path("before-upgrade.key")) {
 		errs = append(errs, checkOwn(secret, access{private: true}))
 	}
 	for key, file := range map[string]string{"tls.key": s.TLS.Key, "apple.signer_key": s.Apple.SignerKey} {
