@@ -50,6 +50,15 @@ func NewLoad(ctx context.Context, url string, version int64) (*sqldb.Load, error
 	return sqldb.NewLoad(ctx, url, schema, version)
 }
 
+// VersionsOf looks at the schema of a database and changes nothing.
+func VersionsOf(ctx context.Context, url string) (sqldb.Versions, error) {
+	schema, err := fs.Sub(migrationFiles, "migrations")
+	if err != nil {
+		return sqldb.Versions{}, err
+	}
+	return sqldb.VersionsOf(ctx, url, schema)
+}
+
 // PlanUpgrade looks what this program would do to the schema of a database, and changes
 // nothing. A newer one is an error that wraps [ErrSchemaNewer].
 func PlanUpgrade(ctx context.Context, url string) (sqldb.Plan, error) {

@@ -53,7 +53,7 @@ func (caInit) Run(i *invocation) error {
 	if err := os.MkdirAll(s.Data, 0o700); err != nil {
 		return fmt.Errorf("making data folder: %w", err)
 	}
-	lock, err := app.LockData(s) // a start beside would make a CA of its own
+	lock, err := app.LockForCommand(s) // a start beside would make a CA of its own
 	if err != nil {
 		return err
 	}

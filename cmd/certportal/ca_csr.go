@@ -28,7 +28,7 @@ func (c caCSR) Run(i *invocation) error {
 	if err := newFile(c.Out); err != nil {
 		return err
 	}
-	db, err := i.program().OpenStore(i.ctx, s, i.logger(s))
+	db, err := i.program().OpenBeside(i.ctx, s, i.logger(s))
 	if err != nil {
 		return err
 	}

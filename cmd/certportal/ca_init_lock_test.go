@@ -19,7 +19,7 @@ func TestCAInitBesideAStart(t *testing.T) {
 	testkit.NoError(t, os.Mkdir(data, 0o700))
 	lock := testkit.Must(app.LockData(&s))(t)
 	r := certportal(t, "", "ca", "init", "--data", data)
-	if r.code != exitFailed || !strings.Contains(r.err, "another portal runs on "+data) {
+	if r.code != exitFailed || !strings.Contains(r.err, "runs on "+data+": stop it, then give this command again") {
 		t.Errorf("beside a start: exit %d, %s", r.code, r.err)
 	}
 	testkit.NoError(t, lock.Close())

@@ -118,7 +118,7 @@ func lockOf(s *config.Settings, plan sqldb.Plan) (io.Closer, error) {
 	if plan.Engine != sqldb.SQLite {
 		return io.NopCloser(nil), nil
 	}
-	return app.LockData(s)
+	return app.LockForCommand(s)
 }
 
 // printPlan says what would be done.

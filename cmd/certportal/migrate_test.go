@@ -11,7 +11,9 @@ import (
 
 	"filippo.io/age"
 
+	"certportal/cmd/certportal/internal/app"
 	"certportal/cmd/certportal/internal/backup"
+	"certportal/cmd/certportal/internal/config"
 	"certportal/internal/test/testkit"
 	"certportal/internal/test/testkit/fixture"
 	"certportal/store"
@@ -145,7 +147,33 @@ func TestMigrateWhileAPortalRuns(t *testing.T) {
 	defer p.Close()
 	r := certportal(t, "", "--data", data, "migrate")
 	testkit.Equal(t, "exit code", r.code, exitFailed)
-	testkit.Contains(t, "the sentence", r.err, "another portal runs on")
+	testkit.Contains(t, "the sentence", r.err, "runs on "+data+": stop it, then give this command again")
+	if strings.Contains(r.err, "another data folder") {
+		t.Errorf("that is for serve: %q", r.err)
+	}
+}
+
+// A command beside a portal of the older version leaves the schema as it is: that portal would
+// write nothing more. Only a portal of the same version is beside a command that goes on.
+func TestF17_CommandsBesideAnOlderPortalDoNotMigrate(t *testing.T) {
+	data := olderPortal(t, 29)
+	s := config.Defaults()
+	s.Data = data
+	lock := testkit.Must(app.LockData(&s))(t) // as the older portal has it
+	for _, command := range [][]string{
+		{"user", "list"}, {"list"}, {"audit", "verify"}, {"ca", "show"}, {"ca", "csr", "--out", filepath.Join(t.TempDir(), "csr")},
+	} {
+		r := certportal(t, "", append([]string{"--data", data}, command...)...)
+		testkit.Equal(t, strings.Join(command, " "), r.code, exitFailed)
+		testkit.Contains(t, "the sentence", r.err, "stop the portal, run certportal migrate")
+	}
+	testkit.Equal(t, "schema", schemaIn(t, data), 29)
+	testkit.Equal(t, "backups", len(backupsOfBefore(t, data)), 0)
+	testkit.NoError(t, lock.Close())
+	testkit.Contains(t, "without a portal", mustRun(t, "--data", data, "user", "list"), "anna")
+	lock = testkit.Must(app.LockData(&s))(t)
+	testkit.Contains(t, "beside one of this version", mustRun(t, "--data", data, "user", "list"), "anna")
+	testkit.NoError(t, lock.Close())
 }
 
 // A backup by hand of an older database is made with the newer program too.

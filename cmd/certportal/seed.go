@@ -29,7 +29,7 @@ func (c seedCommand) Run(i *invocation) error {
 	if err != nil {
 		return err
 	}
-	db, err := i.program().OpenStore(i.ctx, s, i.quiet())
+	db, err := i.program().OpenBeside(i.ctx, s, i.quiet())
 	if err != nil {
 		return err
 	}

@@ -132,6 +132,14 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	return db, nil
 }
 
+// EngineOf is the engine of a database address.
+func EngineOf(url string) string {
+	if isPostgres(url) {
+		return Postgres
+	}
+	return SQLite
+}
+
 func isPostgres(url string) bool {
 	return strings.HasPrefix(url, "postgres://") || strings.HasPrefix(url, "postgresql://")
 }

@@ -13,13 +13,22 @@ import (
 // running requests of the first for what a crash left, and revoke them. The lock ends
 // with the process.
 func LockData(s *config.Settings) (*os.File, error) {
+	return lockData(s, "another portal runs on %s: stop it, or give this one another data folder")
+}
+
+// LockForCommand is LockData for a command that must have the data folder to itself.
+func LockForCommand(s *config.Settings) (*os.File, error) {
+	return lockData(s, "a portal, or a command like this one, runs on %s: stop it, then give this command again")
+}
+
+func lockData(s *config.Settings, held string) (*os.File, error) {
 	f, err := os.OpenFile(s.Path("portal.lock"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("locking data folder: %w", err)
 	}
 	if err := durable.Lock(f); err != nil {
 		return nil, errors.Join(
-			fmt.Errorf("another portal runs on %s: stop it, or give this one another data folder: %w", s.Data, err), f.Close())
+			fmt.Errorf(held+": %w", s.Data, err), f.Close())
 	}
 	return f, nil
 }

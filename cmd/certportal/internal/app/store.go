@@ -24,11 +24,50 @@ func (p Program) OpenExisting(ctx context.Context, s *config.Settings, log *slog
 			return nil, fmt.Errorf("there is no portal in %s; name its folder with --data or its settings with --config: %w", s.Data, err)
 		}
 	}
+	return p.OpenBeside(ctx, s, log)
+}
+
+// OpenBeside opens the database of the settings for a command that may run beside a portal.
+// It changes the schema of a SQLite file only while no portal runs on the data folder: one of
+// an older version would stop writing.
+func (p Program) OpenBeside(ctx context.Context, s *config.Settings, log *slog.Logger) (*store.DB, error) {
+	url, err := DatabaseURL(s)
+	if err != nil {
+		return nil, err
+	}
+	if sqldb.EngineOf(url) == sqldb.SQLite {
+		v, err := store.VersionsOf(ctx, url)
+		if err != nil {
+			return nil, fmt.Errorf("opening database: %w", err)
+		}
+		if v.Found < v.Known {
+			lock, err := lockSchema(s, v)
+			if err != nil {
+				return nil, err
+			}
+			defer lock.Close()
+		}
+	}
 	return p.OpenStore(ctx, s, log)
 }
 
+// lockSchema takes the lock of the data folder for a change of the schema.
+func lockSchema(s *config.Settings, v sqldb.Versions) (*os.File, error) {
+	if err := os.MkdirAll(s.Data, 0o700); err != nil {
+		return nil, fmt.Errorf("making data folder: %w", err)
+	}
+	held := "a portal runs on %s, and its database has "
+	if v.Found == 0 {
+		held += "no tables yet: give this command again when it answers"
+	} else {
+		held += "an older schema than this program: stop the portal, run certportal migrate, then start the portal of this version"
+	}
+	return lockData(s, held)
+}
+
 // OpenStore opens the database of the settings; the data folder is made for it. Before an
-// older schema is brought up to date a backup is made.
+// older schema is brought up to date a backup is made. The caller has the lock of the data
+// folder.
 func (p Program) OpenStore(ctx context.Context, s *config.Settings, log *slog.Logger) (*store.DB, error) {
 	if err := os.MkdirAll(s.Data, 0o700); err != nil {
 		return nil, fmt.Errorf("making data folder: %w", err)
