@@ -162,6 +162,9 @@ func (i *invocation) knowsBackup(r backup.Report) (known *bool, said string) {
 	if err == nil {
 		db, err = app.OpenOlder(i.ctx, s, i.quiet())
 	}
+	if err != nil && i.cli.ConfigFile+i.cli.Data != "" {
+		return nil, "The audit log was not asked whether the portal made this file: " + err.Error()
+	}
 	if err != nil {
 		return nil, "No audit log was asked whether the portal made this file: name the portal with --config or --data, as an account that may read its database."
 	}
@@ -172,7 +175,7 @@ func (i *invocation) knowsBackup(r backup.Report) (known *bool, said string) {
 	}
 	yes := len(found.Entries) > 0
 	if !yes {
-		return &yes, "NOT IN THE AUDIT LOG of the portal in " + s.Data + ": another program made this file, or the portal before it noted SHA-256, or the log is older than the file."
+		return &yes, "NOT IN THE AUDIT LOG of the portal in " + s.Data + ": another program made this file, or the portal before it noted SHA-256, or the log is older than the file, as after a restore of it."
 	}
 	e := found.Entries[0]
 	return &yes, fmt.Sprintf("The audit log of the portal in %s has this file: entry %d of %s, %s.", s.Data, e.Seq, e.At.UTC().Format(time.RFC3339), e.Detail["file"])

@@ -33,7 +33,7 @@ func TestDoctorSaysWhatToDo(t *testing.T) {
 	}
 	served := func(how func(*testing.T, *copied)) func(*testing.T, *copied) {
 		return func(t *testing.T, c *copied) {
-			testkit.NoError(t, os.WriteFile(c.path("portal.lock"), nil, 0o600))
+			testkit.NoError(t, os.WriteFile(c.path("last-start.json"), []byte("{}"), 0o600))
 			how(t, c)
 		}
 	}

@@ -87,7 +87,8 @@ func lost(o backup.Outcome) string {
 	if !o.Newer {
 		why := "no newer journal of revocations was given"
 		if o.Given {
-			why = "the journal of revocations that was given has nothing that the backup lacks"
+			why = "the journal of revocations that was given has nothing that the backup lacks.\n" +
+				"If it is the newest, nothing was revoked since the backup. If there is a newer one"
 		}
 		return ", and " + why + ":\n" +
 			"certificates REVOKED SINCE ARE GOOD AGAIN, unless a published list in revocation.folders names them.\n" +

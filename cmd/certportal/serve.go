@@ -120,8 +120,12 @@ func firstAdministrator(ctx context.Context, p *app.App, i *invocation) error {
 	if err != nil {
 		return err
 	}
+	named := "--data " + p.Settings.Data
+	if i.cli.ConfigFile != "" { // which also names the database
+		named = "--config " + i.cli.ConfigFile
+	}
 	_, err = fmt.Fprintf(i.io.out, "First administrator: admin, password %s\n"+
-		"It is shown only now. Set another with: certportal --data %s user passwd admin --ask\n\n", password, p.Settings.Data)
+		"It is shown only now. Set another with: certportal %s user passwd admin --ask\n\n", password, named)
 	return err
 }
 

@@ -19,7 +19,7 @@ func TestFirstAdministratorIsPrintedOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out strings.Builder
-	i := &invocation{io: streams{out: &out, err: io.Discard}}
+	i := &invocation{cli: &commands{}, io: streams{out: &out, err: io.Discard}}
 	for range 2 {
 		if err := firstAdministrator(t.Context(), p, i); err != nil {
 			t.Fatal(err)
@@ -43,7 +43,7 @@ func TestF18_FirstAdministratorOfStartsAtOnce(t *testing.T) {
 	outputs, errs := make([]strings.Builder, 4), make([]error, 4)
 	var starting sync.WaitGroup
 	for n := range outputs {
-		i := &invocation{io: streams{out: &outputs[n], err: io.Discard}}
+		i := &invocation{cli: &commands{}, io: streams{out: &outputs[n], err: io.Discard}}
 		starting.Go(func() { errs[n] = firstAdministrator(t.Context(), p, i) })
 	}
 	starting.Wait()

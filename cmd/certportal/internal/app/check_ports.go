@@ -62,9 +62,10 @@ func explainListen(address string, err error) error {
 	return err
 }
 
-// hasServed reports whether a portal ran on the data folder at some time.
+// hasServed reports whether a portal ran on the data folder at some time. Commands take the
+// lock too, so its file shows nothing.
 func hasServed(s *config.Settings) bool {
-	_, err := os.Stat(s.Path("portal.lock"))
+	_, err := os.Stat(lastStartFile(s))
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
