@@ -148,7 +148,7 @@ func TestF15_RestoreOfYesterday(t *testing.T) {
 			t.Error(verified.Broken)
 		}
 		restored := fixture.EntriesOf(t, db, audit.BackupRestored)
-		if len(restored) != 1 || restored[0].Detail["recalled"] != "2" || len(fixture.EntriesOf(t, db, audit.BackupMade)) != 1 {
+		if len(restored) != 1 || restored[0].Detail["recalled"] != "2" || restored[0].Detail["altered"] != "" || len(fixture.EntriesOf(t, db, audit.BackupMade)) != 1 {
 			t.Errorf("audit log: %+v", restored)
 		}
 		// The journal goes on with the new history: the next start finds nothing older.

@@ -40,13 +40,15 @@ func TestA19_BackupFileIsInTheAuditLog(t *testing.T) {
 func TestF15_RestoreVerifies(t *testing.T) {
 	onBoth(t, func(t *testing.T, i *installation) {
 		ctx := t.Context()
-		fixture.NewEnrolment(t, "anna", "Phone").Issue(t, i.DB)
+		e := fixture.NewEnrolment(t, "anna", "Phone").Issue(t, i.DB)
 		i.follow(t, 1)
 		statements := []string{"DROP TRIGGER ledger_is_not_rewritten"}
 		if i.DB.Shared() {
 			statements = []string{"DROP TRIGGER ledger_is_append_only ON ledger"}
 		}
-		for _, statement := range append(statements, "UPDATE ledger SET actor = 'another' WHERE seq = 2") {
+		// Another name for the actor, and a certificate that was never reserved.
+		for _, statement := range append(statements, "UPDATE ledger SET actor = 'another' WHERE seq = 2",
+			"UPDATE ledger SET action = 'certificate.seen' WHERE action = 'certificate.reserved' AND object = '"+e.Serial().String()+"'") {
 			testkit.NoError(t, i.DB.Write(ctx, time.Minute, "changing", func(ctx context.Context, tx *sqldb.Tx) error {
 				_, err := tx.Exec(ctx, statement)
 				return err
@@ -62,10 +64,19 @@ func TestF15_RestoreVerifies(t *testing.T) {
 		again.DespiteAuditLog = true
 		o, err := Restore(ctx, file, i.key, again)
 		testkit.NoError(t, err)
-		testkit.Contains(t, "outcome", o.Altered, "does not verify")
-		if halt := testkit.Must(fixture.Open(t, again.Database).Halted(ctx))(t); halt.Reason == "" {
+		testkit.Contains(t, "outcome", o.Altered, "does not verify: entry 2 was altered")
+		testkit.Contains(t, "outcome", o.Altered, "certificate "+e.Serial().String()+" does not match")
+		db := fixture.Open(t, again.Database)
+		if halt := testkit.Must(db.Halted(ctx))(t); halt.Reason == "" {
 			t.Error("issuing is not stopped")
 		}
+		said := ""
+		for _, entry := range testkit.Must(db.Entries(ctx, 0, 1000))(t) {
+			if entry.Action == audit.BackupRestored {
+				said = entry.Detail["altered"]
+			}
+		}
+		testkit.Equal(t, "audit log", said, o.Altered)
 		if !i.DB.Shared() {
 			_, err = Verify(ctx, file, i.key, t.TempDir())
 			testkit.Contains(t, "verify", fmt.Sprint(err), "audit log in the backup does not verify")

@@ -228,6 +228,9 @@ func (r *restore) end(ctx context.Context, db *store.DB, o *Outcome) error {
 		"made": o.Made.Format(time.RFC3339), "head": o.Head,
 		"issued-since": strconv.Itoa(o.Since.Issued), "revoked-since": strconv.Itoa(o.Since.Revoked), "recalled": strconv.Itoa(o.Recalled),
 	}
+	if o.Altered != "" {
+		entry.Detail["altered"] = o.Altered
+	}
 	return db.Note(ctx, entry)
 }
 

@@ -162,15 +162,21 @@ func (r Report) verifyRecords(ctx context.Context, db *store.DB) error {
 	if err != nil {
 		return err
 	}
-	if log.Broken != nil {
-		return fmt.Errorf("%w: %w", ErrAuditLog, log.Broken)
-	}
-	if log.Head.String() != r.Head {
+	if log.Broken == nil && log.Head.String() != r.Head {
 		return fmt.Errorf("%w: the audit log ends with %s, the header says %s", ErrDamaged, log.Head, r.Head)
 	}
+	// Also after a break: an operator who restores all the same needs both.
 	differ, err := db.Mismatches(ctx, 1)
-	if err == nil && len(differ) > 0 {
-		err = fmt.Errorf("%w: certificates differ from it: %w", ErrAuditLog, differ[0])
+	if err != nil {
+		return err
 	}
-	return err
+	switch {
+	case log.Broken != nil && len(differ) > 0:
+		return fmt.Errorf("%w: %w; certificates differ from it: %w", ErrAuditLog, log.Broken, differ[0])
+	case log.Broken != nil:
+		return fmt.Errorf("%w: %w", ErrAuditLog, log.Broken)
+	case len(differ) > 0:
+		return fmt.Errorf("%w: certificates differ from it: %w", ErrAuditLog, differ[0])
+	}
+	return nil
 }
