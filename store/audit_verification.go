@@ -53,7 +53,8 @@ func (db AuditLog) SaveVerification(ctx context.Context, c audit.Verification, e
 // Mismatches compares certificates with the audit log, and returns at most limit
 // that differ: a certificate without an entry for its reservation, one that was
 // reserved and is missing, one that was revoked and is not marked so or would be
-// missing in CRLs, and one in CRLs without an entry.
+// missing in CRLs, one in CRLs without an entry, and one in the CRLs of another CA than
+// its own.
 func (db AuditLog) Mismatches(ctx context.Context, limit int) ([]*audit.Break, error) {
 	var found []*audit.Break
 	// SQLite does not use an index on an expression to compare with a column, because
@@ -69,6 +70,8 @@ func (db AuditLog) Mismatches(ctx context.Context, limit int) ([]*audit.Break, e
 			WHERE l.action IN ('certificate.revoked', 'certificate.recalled') AND r.serial IS NULL ORDER BY l.seq LIMIT $1`,
 		`SELECT r.seq, r.serial FROM revocations r LEFT JOIN ledger l ON l.seq = r.seq
 			WHERE r.seq > 0 AND (l.object IS NULL OR l.object <> r.serial) ORDER BY r.seq LIMIT $1`,
+		`SELECT r.seq, r.serial FROM revocations r JOIN certificates c ON c.serial = r.serial
+			WHERE COALESCE(c.authority, c.issuer) <> COALESCE(r.authority, r.issuer) ORDER BY r.seq LIMIT $1`,
 	} {
 		err := db.AllWithin(ctx, workWithin, query, []any{limit}, func(rows *sql.Rows) error {
 			b := &audit.Break{Fault: audit.RecordDiffers}

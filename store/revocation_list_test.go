@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"crypto/x509"
 	"fmt"
 	"testing"
 	"time"
@@ -74,6 +75,43 @@ func TestA12_RemovedRevocationsDoNotFitTheAuditLog(t *testing.T) {
 			}
 		}
 		testkit.Equal(t, "after", mismatches(), fmt.Sprintf("[5 %s 6 %s 6 01]", lost.Serial(), gone.Serial()))
+	})
+}
+
+// TestF11_RevocationOfAnotherCA gives a revocation to another CA: it would leave the list of the
+// CA that signed the certificate.
+func TestF11_RevocationOfAnotherCA(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *database) {
+		moved, root, held := fixture.NewEnrolment(t, anna, "iPhone").Issue(t, db), fixture.NewEnrolment(t, anna, "iPad").Issue(t, db), fixture.NewEnrolment(t, anna, "Mac").Issue(t, db)
+		for _, e := range []fixture.Enrolment{moved, root, held} {
+			revoke(t, db, portal.Lost, testkit.Noon, e.Serial())
+		}
+		mismatches := func() (all []string) {
+			t.Helper()
+			for _, b := range testkit.Must(db.Mismatches(t.Context(), 10))(t) {
+				all = append(all, b.Object)
+			}
+			return all
+		}
+		damaged := func() []string {
+			t.Helper()
+			return testkit.Must(db.Damaged(t.Context(), func(string, *x509.Certificate) bool { return true }, func(crl.List) error { return nil }, 10))(t)
+		}
+		testkit.Equal(t, "before", fmt.Sprint(mismatches(), damaged()), "[] []")
+		off := "DROP TRIGGER revocations_are_append_only ON revocations"
+		if db.dialect == goose.DialectSQLite3 {
+			off = "DROP TRIGGER revocations_are_not_rewritten"
+		}
+		for _, statement := range []string{
+			off,
+			"UPDATE revocations SET authority = 'issuing-2' WHERE serial = '" + moved.Serial().String() + "'",
+			"UPDATE revocations SET issuer = 'root' WHERE serial = '" + root.Serial().String() + "'",
+			"UPDATE revocations SET reason_code = 6 WHERE serial = '" + held.Serial().String() + "'",
+		} {
+			testkit.Must(db.plain.Exec(statement))(t)
+		}
+		testkit.Equal(t, "other CAs", fmt.Sprint(mismatches()), fmt.Sprint([]string{moved.Serial().String(), root.Serial().String()}))
+		testkit.Equal(t, "on hold", fmt.Sprint(damaged()), "[certificate "+held.Serial().String()+": its row and its entry for CRLs say different things]")
 	})
 }
 

@@ -10,7 +10,10 @@ package crl
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
+	"fmt"
+	"math/big"
 	"time"
 
 	"certportal/ca"
@@ -34,6 +37,29 @@ type List struct {
 	Published  time.Time // when clients could first fetch it
 	Entries    int
 	DER        []byte
+}
+
+// errRowDiffers means that a list is whole, and its row says something else of it.
+var errRowDiffers = errors.New("its row differs from what was signed")
+
+// Verify checks a list of the store: its CA signed it, with the number, the base and the times
+// that the row says. A CRL has whole seconds.
+func (l *List) Verify(signer *x509.Certificate) error {
+	signed, err := ca.ReadCRL(l.DER, signer)
+	if err != nil {
+		return err
+	}
+	switch {
+	case signed.Number.Big().Cmp(big.NewInt(l.Number)) != 0:
+		return fmt.Errorf("%w: number %d is %s", errRowDiffers, l.Number, signed.Number.Big())
+	case signed.Base.Big().Cmp(big.NewInt(l.Base)) != 0:
+		return fmt.Errorf("%w: base %d is %s", errRowDiffers, l.Base, signed.Base.Big())
+	case !signed.ThisUpdate.Equal(l.ThisUpdate.Truncate(time.Second)):
+		return fmt.Errorf("%w: thisUpdate %s is %s", errRowDiffers, l.ThisUpdate.UTC().Format(time.RFC3339), signed.ThisUpdate.UTC().Format(time.RFC3339))
+	case !signed.NextUpdate.Equal(l.NextUpdate.Truncate(time.Second)):
+		return fmt.Errorf("%w: nextUpdate %s is %s", errRowDiffers, l.NextUpdate.UTC().Format(time.RFC3339), signed.NextUpdate.UTC().Format(time.RFC3339))
+	}
+	return nil
 }
 
 // Lease is the right to build the next list of an issuer. One builder of all replicas

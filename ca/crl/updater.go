@@ -104,13 +104,13 @@ func (u *updater) load(ctx context.Context) error {
 	return nil
 }
 
-// isWhole verifies a list of the store. One that is damaged is not served, and the next one is
-// due at once.
+// isWhole verifies a list of the store and its row. One that is damaged is not served, and the
+// next one is due at once.
 func (u *updater) isWhole(l List) bool {
 	if u.a.Certificate == nil {
 		return true
 	}
-	_, err := ca.ReadCRL(l.DER, u.a.Certificate)
+	err := l.Verify(u.a.Certificate)
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	delta := l.Base > 0

@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"certportal/ca"
+	"certportal/ca/crl"
+	"certportal/internal/enroll"
 	"certportal/store"
 )
 
@@ -22,36 +24,42 @@ func (c auditVerify) damaged(i *invocation, db *store.DB, folder *ca.Folder) ([]
 	if folder == nil {
 		return nil, nil
 	}
-	elsewhere, err := upstreamSigners(i)
+	lists := folder.Signers()
+	signers, err := upstreamSigners(i)
 	if err != nil {
 		return nil, err
 	}
-	const shown = 20
-	return db.Damaged(i.ctx, func(cert *x509.Certificate) bool {
-		return folder.Issued(cert) || slices.ContainsFunc(elsewhere, func(signer *x509.Certificate) bool { return cert.CheckSignatureFrom(signer) == nil })
-	}, func(issuer string, der []byte) error {
-		signer := folder.Signers()[issuer]
-		if signer == nil {
-			return fmt.Errorf("the portal has no CA %q", issuer)
+	for name, signer := range lists {
+		if name != ca.RootName { // it signs CAs, which are no certificates of the store
+			signers[name] = []*x509.Certificate{signer}
 		}
-		_, err := ca.ReadCRL(der, signer)
-		return err
+	}
+	const shown = 20
+	return db.Damaged(i.ctx, func(issuer string, cert *x509.Certificate) bool {
+		return slices.ContainsFunc(signers[issuer], func(signer *x509.Certificate) bool { return cert.CheckSignatureFrom(signer) == nil })
+	}, func(l crl.List) error {
+		signer := lists[l.Issuer]
+		if signer == nil {
+			return fmt.Errorf("the portal has no CA %q", l.Issuer)
+		}
+		return l.Verify(signer)
 	}, shown)
 }
 
-// upstreamSigners are the CAs that the portal does not run.
-func upstreamSigners(i *invocation) ([]*x509.Certificate, error) {
+// upstreamSigners are the CAs that the portal does not run, by the names in the rows of
+// their certificates.
+func upstreamSigners(i *invocation) (map[string][]*x509.Certificate, error) {
 	s, err := i.settings()
 	if err != nil {
 		return nil, err
 	}
-	var all []*x509.Certificate
+	all := make(map[string][]*x509.Certificate)
 	for _, u := range s.Upstreams {
 		anchors, intermediates, err := u.ReadChain()
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, slices.Concat(anchors, intermediates)...)
+		all[enroll.UpstreamPrefix+u.Name] = slices.Concat(anchors, intermediates)
 	}
 	return all, nil
 }

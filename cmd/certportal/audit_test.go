@@ -111,12 +111,29 @@ func TestF11_AuditVerifyFindsAnAlteredCertificate(t *testing.T) {
 	data := ranPortal(t)
 	verify := []string{"--data", data, "audit", "verify", "--json"}
 	asAdministratorOfTheDatabase(t, data, `UPDATE certificates SET der = CAST(substr(der, 1, length(der) - 1) || X'00' AS BLOB)
-		WHERE serial = (SELECT max(serial) FROM certificates WHERE der IS NOT NULL)`)
+		WHERE serial = (SELECT max(serial) FROM certificates WHERE der IS NOT NULL AND serial NOT IN (SELECT serial FROM ledger_keys))`)
 	if v := verdictOf(t, exitDone, verify...); !v.OK || v.Damaged != nil {
 		t.Errorf("the audit log alone: got %+v", v)
 	}
 	v := verdictOf(t, exitFailed, append(verify, "--certificates")...)
-	if v.OK || v.FirstBad != 0 || len(v.Damaged) != 1 || !strings.Contains(v.Damaged[0], "no CA of the portal signed") {
+	if v.OK || v.FirstBad != 0 || len(v.Damaged) != 1 || !strings.Contains(v.Damaged[0], `CA "issuing" of its row did not sign`) {
+		t.Errorf("got %+v", v)
+	}
+}
+
+// TestF11_AuditVerifyFindsARowOfAnotherCA has rows that name another CA of the portal, and a CRL
+// that is in force for longer than it says.
+func TestF11_AuditVerifyFindsARowOfAnotherCA(t *testing.T) {
+	data := ranPortal(t)
+	mustRun(t, "--data", data, "ca", "next")
+	verify := []string{"--data", data, "audit", "verify", "--json", "--certificates"}
+	verdictOf(t, exitDone, verify...)
+	asAdministratorOfTheDatabase(t, data, "DROP TRIGGER certificates_keep_their_authority",
+		"UPDATE certificates SET authority = 'issuing-2' WHERE serial = (SELECT max(serial) FROM certificates WHERE der IS NOT NULL)",
+		"UPDATE crls SET next_update = next_update + 60000 WHERE issuer = 'issuing' AND der IS NOT NULL")
+	v := verdictOf(t, exitFailed, verify...)
+	all := strings.Join(v.Damaged, "\n")
+	if v.OK || len(v.Damaged) != 2 || !strings.Contains(all, `CA "issuing-2" of its row did not sign`) || !strings.Contains(all, "its row differs from what was signed: nextUpdate") {
 		t.Errorf("got %+v", v)
 	}
 }

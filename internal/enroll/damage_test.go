@@ -35,7 +35,7 @@ var protected = []string{
 	"SELECT serial, issuer, kind, status, upn, sid, hex(key_hash), not_before, not_after, revoked_at, reason_code, hex(der), authority FROM certificates ORDER BY serial",
 	"SELECT issuer, seq, serial, revoked_at, reason_code, not_after, authority FROM revocations ORDER BY seq",
 	"SELECT seq, at, action, actor, role, person, object, address, request, detail, hex(prev), hex(hash), node FROM ledger ORDER BY seq",
-	"SELECT issuer, delta, number, hex(der) FROM crls ORDER BY number",
+	"SELECT issuer, delta, number, base, this_update / 1000, next_update / 1000, hex(der) FROM crls ORDER BY number",
 }
 
 // ranAndStopped issues twenty certificates, revokes five and publishes a list.
@@ -161,12 +161,13 @@ func (d *damagedPortal) verify(t *testing.T, path string) error {
 		return differ[0]
 	}
 	issuing := d.Hierarchy.Issuing
-	damaged, err := db.Damaged(t.Context(), func(c *x509.Certificate) bool { return c.CheckSignatureFrom(issuing) == nil }, func(issuer string, der []byte) error {
-		if issuer != "issuing" {
-			return fmt.Errorf("no issuer %q", issuer)
+	damaged, err := db.Damaged(t.Context(), func(issuer string, c *x509.Certificate) bool {
+		return issuer == "issuing" && c.CheckSignatureFrom(issuing) == nil
+	}, func(l crl.List) error {
+		if l.Issuer != "issuing" {
+			return fmt.Errorf("no issuer %q", l.Issuer)
 		}
-		_, err := ca.ReadCRL(der, issuing)
-		return err
+		return l.Verify(issuing)
 	}, 5)
 	if err == nil && len(damaged) > 0 {
 		err = fmt.Errorf("%s", damaged[0])

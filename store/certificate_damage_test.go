@@ -1,0 +1,93 @@
+package store_test
+
+import (
+	"crypto/x509"
+	"fmt"
+	"math/big"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pressly/goose/v3"
+
+	"certportal/ca"
+	"certportal/ca/crl"
+	"certportal/internal/test/testkit"
+	"certportal/internal/test/testkit/fixture"
+)
+
+// TestF11_DamagedComparesListsWithTheirRows changes what the rows of signed CRLs say.
+func TestF11_DamagedComparesListsWithTheirRows(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *database) {
+		h := fixture.Hierarchy(t, ca.ECP256)
+		issuer := fixture.Issuer(t, h)
+		sign := func(l crl.List) crl.List {
+			cfg := ca.CRLConfig{
+				Number: big.NewInt(l.Number), ThisUpdate: l.ThisUpdate, NextUpdate: l.NextUpdate, NextPublish: l.Published.Add(time.Minute),
+			}
+			if l.Base > 0 {
+				cfg.Base = big.NewInt(l.Base)
+			}
+			l.DER = testkit.Must(issuer.CRL(cfg))(t)
+			return l
+		}
+		damaged := func() []string {
+			t.Helper()
+			return testkit.Must(db.Damaged(t.Context(), func(string, *x509.Certificate) bool { return true },
+				func(l crl.List) error { return l.Verify(h.Issuing) }, 10))(t)
+		}
+		// A row has milliseconds, a list has not.
+		now := testkit.Noon.Add(123 * time.Millisecond)
+		turn := take(t, db, "a", now)
+		base := sign(listOf(turn, now))
+		testkit.NoError(t, db.Publish(t.Context(), turn, base))
+		turn = take(t, db, "a", now)
+		delta := sign(deltaOf(turn, base, now))
+		testkit.NoError(t, db.Publish(t.Context(), turn, delta))
+		testkit.Equal(t, "as published", len(damaged()), 0)
+		for _, c := range []struct {
+			there, back string
+			number      int64
+			said        string
+		}{
+			{"next_update = next_update + 60000", "next_update = next_update - 60000", base.Number, "nextUpdate"},
+			{"this_update = this_update - 1000", "this_update = this_update + 1000", base.Number, "thisUpdate"},
+			{"number = number + 100", "number = number - 100", base.Number, "number"},
+			{"base = base - 1", "base = base + 1", delta.Number, "base"},
+		} {
+			where := fmt.Sprintf(" WHERE number IN (%d, %d)", c.number, c.number+100)
+			testkit.Must(db.plain.Exec("UPDATE crls SET " + c.there + where))(t)
+			found := damaged()
+			if len(found) != 1 {
+				t.Fatalf("%s: found %q", c.there, found)
+			}
+			testkit.Contains(t, c.there, found[0], c.said)
+			testkit.Must(db.plain.Exec("UPDATE crls SET " + c.back + where))(t)
+		}
+		testkit.Equal(t, "put back", len(damaged()), 0)
+	})
+}
+
+// TestF11_DamagedAsksTheCAOfTheRow: a certificate is verified with the CA that its row names.
+func TestF11_DamagedAsksTheCAOfTheRow(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *database) {
+		e := fixture.NewEnrolment(t, anna, "iPhone").Issue(t, db)
+		damaged := func() string {
+			t.Helper()
+			return fmt.Sprint(testkit.Must(db.Damaged(t.Context(), func(issuer string, _ *x509.Certificate) bool { return issuer == "issuing" },
+				func(crl.List) error { return nil }, 10))(t))
+		}
+		before := damaged()
+		off := "DROP TRIGGER certificates_keep_their_authority ON certificates"
+		if db.dialect == goose.DialectSQLite3 {
+			off = "DROP TRIGGER certificates_keep_their_authority"
+		}
+		for _, statement := range []string{off, "UPDATE certificates SET authority = 'issuing-2' WHERE serial = '" + e.Serial().String() + "'"} {
+			testkit.Must(db.plain.Exec(statement))(t)
+		}
+		if strings.Contains(before, "did not sign") {
+			t.Errorf("before: %s", before)
+		}
+		testkit.Contains(t, "of another CA", damaged(), e.Serial().String()+`: the CA "issuing-2" of its row did not sign`)
+	})
+}
