@@ -9,13 +9,19 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"certportal/cmd/certportal/internal/doctor"
+	"certportal/internal/autotls"
 	"certportal/internal/portal"
 	"certportal/internal/test/testkit"
 	"certportal/internal/test/testkit/fixture"
+	"certportal/store"
 	"certportal/templates"
 )
+
+// refusedOrder is what an ACME server said.
+const refusedOrder = "the server refused the order: unauthorized"
 
 // What is to do fits what was found, not only the check.
 func TestDoctorSaysWhatToDo(t *testing.T) {
@@ -65,6 +71,18 @@ func TestDoctorSaysWhatToDo(t *testing.T) {
 		{"folder for lists is gone", "lists", portal.FindingFailed, "Create the folder or entry", func(_ *testing.T, c *copied) {
 			c.set("REVOCATION_FOLDERS", c.path("gone"))
 		}},
+		{"records of an older version", "database", portal.FindingFailed, "The records are of an older version", func(t *testing.T, c *copied) {
+			newest := filepath.Join(t.TempDir(), "portal.db")
+			testkit.NoError(t, os.Rename(c.path("portal.db"), newest))
+			fixture.CopyToOlder(t, newest, c.path("portal.db"), 20)
+		}},
+		{"records that were moved away", "database", portal.FindingFailed, "The records are in another database now.", func(t *testing.T, c *copied) {
+			var out bytes.Buffer
+			if code := run(t.Context(), []string{"migrate", "--to", "sqlite:" + c.path("new.db")}, streams{strings.NewReader(""), &out, &out}, c.environ); code != exitDone {
+				t.Fatal(out.String())
+			}
+		}},
+		{"orders by ACME that fail", "tls", portal.FindingFailed, "The portal orders this certificate itself", failingACME},
 		{"before the first start", "tls", portal.FindingFailed, "The portal makes this certificate itself", func(*testing.T, *copied) {}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -85,6 +103,36 @@ func TestDoctorSaysWhatToDo(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// failingACME records an order that the server refused.
+func failingACME(t *testing.T, c *copied) {
+	t.Helper()
+	const server, host = "https://acme.corp.example/directory", "certificates.corp.example"
+	c.set("PUBLIC_URL", "https://"+host)
+	c.set("TLS_ACME_DIRECTORY", server)
+	c.set("TLS_ACME_ACCEPT_TERMS", "true")
+	db := testkit.Must(store.Open(t.Context(), store.Config{URL: "sqlite:" + c.path("portal.db")}))(t)
+	defer db.Close()
+	id, now := autotls.ID(server, []string{host}), time.Now()
+	testkit.NoError(t, db.LeaseACME(t.Context(), id, "a", now, now.Add(time.Minute)))
+	testkit.NoError(t, db.FailACME(t.Context(), id, "a", autotls.Failure{Since: now, Text: refusedOrder, Tries: 3, Again: now.Add(time.Hour)}))
+}
+
+// The command, which opens the database while checks begin, shows why there is no certificate.
+func TestDoctorShowsFailedOrders(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	c := &copied{site: &site{folder: t.TempDir()}, data: data, environ: maps.Clone(fixture.FastCA())}
+	c.set("DATA", data)
+	failingACME(t, c)
+	var out bytes.Buffer
+	run(t.Context(), []string{"doctor"}, streams{strings.NewReader(""), &out, &out}, c.environ)
+	testkit.Contains(t, "the report", out.String(), "3 tries")
+	testkit.Contains(t, "the report", out.String(), refusedOrder)
+	if strings.Contains(out.String(), "has issued none yet") || strings.Contains(out.String(), "into the files of tls.certificate") {
+		t.Error(out.String())
 	}
 }
 

@@ -40,7 +40,7 @@ func (d *Doctor) checks() []check {
 		{name: "database", needs: []part{tried}, sections: []string{"database", "database_file"}, run: d.checkDatabase},
 		{name: "ca", needs: []part{tried}, sections: []string{"ca"}, run: d.checkCA},
 		{name: "lists", needs: []part{database, authority}, run: d.checkCRLs},
-		{name: "tls", sections: []string{"tls"}, run: tlsCheck{d}.run},
+		{name: "tls", needs: []part{tried}, sections: []string{"tls"}, run: tlsCheck{d}.run},
 		{name: "profiles", sections: []string{"apple"}, run: d.checkProfiles},
 	}, d.upstreamChecks(), d.siteChecks(), d.addressChecks(), d.companyChecks(), d.directoryChecks(), []check{
 		{name: "ledger", needs: []part{database}, run: d.checkAuditLog},
@@ -157,7 +157,13 @@ func (d *Doctor) checkDatabase(ctx context.Context) []portal.Finding {
 }
 
 func (d tlsCheck) run(ctx context.Context) []portal.Finding {
-	return append(d.served(), d.orders(ctx)...)
+	list := append(d.served(), d.orders(ctx)...)
+	if d.c.Settings.TLS.ACME.Directory != "" {
+		for i := range list {
+			list[i].Todo = todoACME
+		}
+	}
+	return list
 }
 
 // served looks at the certificate that people get.

@@ -10,6 +10,8 @@ import (
 	"certportal/cmd/certportal/internal/config"
 	"certportal/cmd/certportal/internal/localca"
 	"certportal/internal/portal"
+	"certportal/store"
+	"certportal/store/sqldb"
 )
 
 // The ways in which what is to do differs from the general words of a check.
@@ -20,10 +22,19 @@ const (
 	todoMode    = "mode"    // the finding has the command
 	todoOther   = "other"   // it belongs to another installation
 	todoOwn     = "own"     // the portal makes it at each start
+	todoACME    = "acme"    // the portal orders it
+	todoBehind  = "behind"  // the portal brings it up to date at its start
+	todoMoved   = "moved"   // the records are in another database
 )
 
 // databaseTodo is what is to do about a database that does not open or answer.
 func (d *Doctor) databaseTodo(err error) string {
+	switch {
+	case errors.Is(err, sqldb.ErrSchemaBehind):
+		return todoBehind
+	case errors.Is(err, store.ErrMoved):
+		return todoMoved
+	}
 	if d.c.Settings.Database != "" || d.c.Settings.DatabaseFile != "" {
 		return ""
 	}
