@@ -10,9 +10,10 @@ import (
 	"certportal/store/sqldb"
 )
 
-// ErrMoved says that the records of a database were moved to another one, or are not all
-// moved to it yet. A portal must not use it.
-var ErrMoved = errors.New("the records of this database were moved to another one")
+// ErrMoved says that the records of a database were moved to another one. A portal must not
+// use it.
+var ErrMoved = errors.New("the records of this database were moved to another one: " +
+	"set database or database_file to the new one, or run certportal migrate --reopen")
 
 // ErrMoving says that a database is the target of a move that is not finished.
 var ErrMoving = errors.New("the records are not all moved to this database yet")
@@ -122,9 +123,15 @@ func (db *base) checkPlace(ctx context.Context) error {
 	if db.Shared() {
 		engine = sqldb.Postgres
 	}
+	return lookForMarks(engine, func(query, trigger string, found *bool) error {
+		return db.One(ctx, query, []any{trigger}, found)
+	})
+}
+
+func lookForMarks(engine string, one func(query, trigger string, found *bool) error) error {
 	for trigger, reason := range map[string]error{movedAway: ErrMoved, movingIn: ErrMoving} {
 		var found bool
-		if err := db.One(ctx, findTrigger(engine), []any{trigger}, &found); err != nil {
+		if err := one(findTrigger(engine), trigger, &found); err != nil {
 			return fmt.Errorf("looking for a move: %w", err)
 		}
 		if found {
@@ -132,6 +139,18 @@ func (db *base) checkPlace(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// CheckPlace looks whether a database is the source or the target of a move, and changes
+// nothing. Those are errors that wrap [ErrMoved] and [ErrMoving].
+func CheckPlace(ctx context.Context, url string) error {
+	v, err := VersionsOf(ctx, url)
+	if err != nil || v.Found == 0 {
+		return err
+	}
+	return lookForMarks(sqldb.EngineOf(url), func(query, trigger string, found *bool) error {
+		return sqldb.Look(ctx, url, query, []any{trigger}, found)
+	})
 }
 
 // NoteMove records that a move begins, unless it ended.

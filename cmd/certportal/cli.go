@@ -144,8 +144,8 @@ func run(ctx context.Context, args []string, io streams, environ map[string]stri
 	if errors.As(err, &usage) {
 		return exitUsage
 	}
-	if errors.Is(err, store.ErrSchemaNewer) {
-		return exitOlder
+	if errors.Is(err, store.ErrSchemaNewer) || errors.Is(err, store.ErrMoved) {
+		return exitConfig
 	}
 	return exitFailed
 }

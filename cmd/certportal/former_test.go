@@ -213,6 +213,6 @@ func TestF18_TheFormerProgramBesideThisOne(t *testing.T) {
 	testkit.Equal(t, "audit log", within(t, data, environ, "audit", "verify").code, exitDone)
 	f.process.Stop()
 	for _, command := range [][]string{{"serve"}, {"user", "list"}, {"audit", "verify"}} {
-		testkit.Contains(t, "the former one again", f.run(t, exitOlder, command...), "database schema is newer than this program")
+		testkit.Contains(t, "the former one again", f.run(t, exitConfig, command...), "database schema is newer than this program")
 	}
 }

@@ -11,8 +11,9 @@
 // from files, systemd credentials or a prompt, never from the command line.
 //
 // Exit codes: 0 done, 1 failed, 2 wrong usage, 3 there is something to do (migrate --check),
-// 78 the database belongs to a newer program. On SIGINT, SIGTERM or SIGHUP the portal answers what
-// it has begun and ends, within 15 seconds; a second signal ends it at once.
+// 78 the database belongs to a newer program, or its records were moved to another one. On SIGINT,
+// SIGTERM or SIGHUP the portal answers what it has begun and ends, within 15 seconds; a second
+// signal ends it at once.
 //
 // Files, all below the data folder (default ./certportal-data):
 //
@@ -59,5 +60,5 @@ const (
 	exitDone   = 0
 	exitFailed = 1
 	exitUsage  = 2
-	exitOlder  = 78 // EX_CONFIG of sysexits: another start of this program cannot help
+	exitConfig = 78 // EX_CONFIG of sysexits: another start of this program cannot help
 )

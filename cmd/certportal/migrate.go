@@ -18,7 +18,7 @@ import (
 const exitBehind = 3
 
 type migrateCommand struct {
-	Check         bool `help:"Say what would be done, and change nothing. Exit code 0: nothing, 3: something, 78: the database is newer than this program."`
+	Check         bool `help:"Say what would be done, and change nothing. Exit code 0: nothing, 3: something, 78: the database is newer than this program, or its records were moved to another one."`
 	WithoutBackup bool `help:"Bring the database up to date without a backup of before."`
 	JSON          bool `help:"With --check, --to and --to-file: print it as JSON."`
 
@@ -74,7 +74,10 @@ func planOf(i *invocation, s *config.Settings) (plan sqldb.Plan, url string, err
 }
 
 func (c migrateCommand) check(i *invocation, s *config.Settings) error {
-	plan, _, err := planOf(i, s)
+	plan, url, err := planOf(i, s)
+	if err == nil {
+		err = store.CheckPlace(i.ctx, url)
+	}
 	if err != nil {
 		return err
 	}

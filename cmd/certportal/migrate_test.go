@@ -208,6 +208,14 @@ func TestMigrateToFlags(t *testing.T) {
 	testkit.Contains(t, "moved", mustRun(t, "--data", data, "migrate", "--to", to), "Write into the settings: database: "+to)
 	r = certportal(t, "", "--data", data, "user", "list")
 	testkit.Contains(t, "the old one", r.err, "were moved to another one")
+	for _, command := range []string{"serve", "user list", "audit verify", "migrate --check", "migrate --check --json", "migrate"} {
+		r := certportal(t, "", append([]string{"--data", data}, strings.Fields(command)...)...)
+		testkit.Equal(t, command, r.code, exitConfig)
+		testkit.Contains(t, command, r.err, "set database or database_file to the new one, or run certportal migrate --reopen")
+	}
+	r = certportal(t, "", "--data", data, "config", "check")
+	testkit.Equal(t, "config check", r.code, exitFailed)
+	testkit.Contains(t, "config check", r.out, "set database or database_file to the new one")
 	testkit.Contains(t, "reopened", mustRun(t, "--data", data, "migrate", "--reopen"), "Use one of the two only")
 	mustRun(t, "--data", data, "user", "list")
 }

@@ -80,6 +80,31 @@ func fileVersion(ctx context.Context, address string) (version int64, err error)
 	return versionIn(db.QueryRowContext(ctx, maxVersion))
 }
 
+// Look reads one row of a database that is there, and changes nothing.
+func Look(ctx context.Context, address, query string, args []any, into ...any) error {
+	if isPostgres(address) {
+		conn, err := connect(ctx, address)
+		if err != nil {
+			return err
+		}
+		defer conn.Close(context.WithoutCancel(ctx))
+		if err := conn.QueryRow(ctx, query, args...).Scan(into...); err != nil {
+			return redact(err, address)
+		}
+		return nil
+	}
+	path, err := sqlitePath(address)
+	if err != nil {
+		return err
+	}
+	db, err := openLook(path)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	return db.QueryRowContext(ctx, query, args...).Scan(into...)
+}
+
 // maxVersion asks for the version of the schema; NULL when none was recorded.
 const maxVersion = "SELECT max(version_id) FROM " + versions
 

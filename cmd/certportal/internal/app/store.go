@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -96,6 +97,22 @@ func OpenOlder(ctx context.Context, s *config.Settings, log *slog.Logger) (*stor
 		return nil, err
 	}
 	return store.Open(ctx, store.Config{URL: url, Log: log, Node: s.Node, AsIs: true, Older: true})
+}
+
+// placeFindings reports a database that a portal must not use, because its records were moved
+// away or are not all there yet. Whether a server answers is for [CheckPart].
+func placeFindings(ctx context.Context, s *config.Settings) []portal.Finding {
+	const patience = 10 * time.Second
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	url, err := DatabaseURL(s)
+	if err == nil {
+		err = store.CheckPlace(ctx, url)
+	}
+	if !errors.Is(err, store.ErrMoved) && !errors.Is(err, store.ErrMoving) {
+		return nil
+	}
+	return []portal.Finding{{What: "database", State: portal.FindingFailed, Text: err.Error()}}
 }
 
 // databaseFindings asks a database server whether it lets the portal in. A database in the

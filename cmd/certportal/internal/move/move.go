@@ -110,7 +110,7 @@ func (j Job) fill(ctx context.Context, m *store.Move) error {
 	}
 	filled, err := m.Target.Filled(ctx)
 	if err == nil && !filled {
-		err = fmt.Errorf("%w, and this target does not have them", store.ErrMoved)
+		err = fmt.Errorf("this target does not have them: %w", store.ErrMoved)
 	}
 	return err
 }
