@@ -62,7 +62,20 @@ func (c migrateCommand) move(i *invocation, s *config.Settings) error {
 	if c.JSON {
 		return json.NewEncoder(i.io.out).Encode(o)
 	}
+	if o.Already {
+		_, err = fmt.Fprintf(i.io.out, "The records were moved to this database already, up to %s. Nothing was done.\n"+
+			"Write into the settings: %s\nStart the portal. Drop nothing.\n", o.Head, c.place())
+		return err
+	}
 	return printMove(i.io.out, o, c, time.Since(began))
+}
+
+// place is the setting that names the target.
+func (c migrateCommand) place() string {
+	if c.ToFile != "" {
+		return "database_file: FILE, with the address that --to-file has"
+	}
+	return "database: " + c.To
 }
 
 func printMove(w io.Writer, o move.Outcome, c migrateCommand, took time.Duration) error {
@@ -76,14 +89,10 @@ func printMove(w io.Writer, o move.Outcome, c migrateCommand, took time.Duration
 	for _, name := range names {
 		fmt.Fprintf(&text, "  %-24s %d\n", name, o.Rows[name])
 	}
-	place := "database: " + c.To
-	if c.ToFile != "" {
-		place = "database_file: FILE, with the address that --to-file has"
-	}
 	fmt.Fprintf(&text, "Moved %d rows of %d tables from %s to %s in %v. Each table has as many rows as before, and the audit log verifies up to %s.\n"+
 		"1. Write into the settings: %s\n"+
 		"2. Start the portal. The folder ca/ and the journal of revocations stay where they are.\n"+
-		"Nothing is recorded in the old database any more; remove it when the portal runs.\n", all, len(names), o.From, o.To, took.Round(time.Millisecond), o.Head, place)
+		"Nothing is recorded in the old database any more; remove it when the portal runs.\n", all, len(names), o.From, o.To, took.Round(time.Millisecond), o.Head, c.place())
 	_, err := io.WriteString(w, text.String())
 	return err
 }

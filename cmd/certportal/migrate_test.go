@@ -206,6 +206,7 @@ func TestMigrateToFlags(t *testing.T) {
 	testkit.Contains(t, "reopening", r.err, "were not moved away")
 	to := "sqlite:" + filepath.Join(data, "new.db")
 	testkit.Contains(t, "moved", mustRun(t, "--data", data, "migrate", "--to", to), "Write into the settings: database: "+to)
+	testkit.Contains(t, "again", mustRun(t, "--data", data, "migrate", "--to", to), "already")
 	r = certportal(t, "", "--data", data, "user", "list")
 	testkit.Contains(t, "the old one", r.err, "were moved to another one")
 	for _, command := range []string{"serve", "user list", "audit verify", "migrate --check", "migrate --check --json", "migrate"} {

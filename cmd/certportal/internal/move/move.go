@@ -45,6 +45,7 @@ type Outcome struct {
 	Head    string           `json:"audit_head"`
 	Rows    map[string]int64 `json:"rows"`    // by table
 	Resumed bool             `json:"resumed"` // an earlier try had copied all of it
+	Already bool             `json:"already"` // an earlier try had moved all of it: nothing was done
 }
 
 var (
@@ -61,7 +62,7 @@ func Run(ctx context.Context, j Job) (o Outcome, err error) {
 		j.Step = func(string) {}
 	}
 	if _, err := store.TargetOf(ctx, j.To); errors.Is(err, sqldb.ErrNotEmpty) {
-		return o, fmt.Errorf("%w: %w", ErrUsed, err)
+		return j.used(ctx, err)
 	} else if err != nil {
 		return o, err
 	}
@@ -85,6 +86,49 @@ func Run(ctx context.Context, j Job) (o Outcome, err error) {
 		return o, err
 	}
 	return o, m.Target.Finish(ctx)
+}
+
+// used is the outcome for a target in use: a move that is done is no mistake, and its target
+// has the only records that count.
+func (j Job) used(ctx context.Context, cause error) (o Outcome, err error) {
+	place := store.CheckPlace(ctx, j.From)
+	if place != nil && !errors.Is(place, store.ErrMoved) {
+		return o, place
+	}
+	head, err := j.holds(ctx)
+	switch {
+	case place == nil && err == nil:
+		return o, fmt.Errorf("%w: it has the records of this database, drop nothing: %w", ErrUsed, cause)
+	case place == nil:
+		return o, fmt.Errorf("%w: %w", ErrUsed, cause)
+	case err != nil:
+		return o, fmt.Errorf("the records were moved already; if it was to this database, write it into the settings "+
+			"and start the portal; drop nothing: %w", errors.Join(place, err))
+	}
+	return Outcome{From: sqldb.EngineOf(j.From), To: sqldb.EngineOf(j.To), Head: head.String(), Rows: map[string]int64{}, Already: true}, nil
+}
+
+// holds looks whether the target, which may be in use since, has the end of the audit log of
+// the source. Each entry has the hash of the one before, so it then has all of them.
+func (j Job) holds(ctx context.Context) (head audit.Head, err error) {
+	from, err := store.Open(ctx, store.Config{URL: j.From, Log: j.Log, AsIs: true, Older: true, Moving: true})
+	if err != nil {
+		return head, err
+	}
+	defer func() { err = errors.Join(err, from.Close()) }()
+	if head, err = from.Head(ctx); err != nil {
+		return head, err
+	}
+	to, err := store.Open(ctx, store.Config{URL: j.To, Log: j.Log, AsIs: true, Older: true})
+	if err != nil {
+		return head, fmt.Errorf("looking at the target: %w", err)
+	}
+	defer func() { err = errors.Join(err, to.Close()) }()
+	entries, err := to.Entries(ctx, head.Seq-1, 1)
+	if err == nil && (len(entries) == 0 || entries[0].Seq != head.Seq || entries[0].Hash != head.Hash) {
+		err = fmt.Errorf("%w: the target has not its last audit entry", ErrDiffers)
+	}
+	return head, err
 }
 
 // begin notes the move in the source, so that no copy is without the entry.

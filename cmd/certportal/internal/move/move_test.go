@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -102,6 +103,34 @@ func TestF17_MoveToTheOtherEngine(t *testing.T) {
 		}
 		testkit.NoError(t, store.Reopen(ctx, r.address))
 		fixture.NewEnrolment(t, "dora", "Phone").Issue(t, fixture.Open(t, r.address))
+	})
+}
+
+// The same command after the end says that all is done, also when people use the target; with
+// another target in use it says that nothing is to be dropped.
+func TestF17_MoveOnceMoreAfterTheEnd(t *testing.T) {
+	both(t, func(t *testing.T, r records, to string) {
+		ctx := t.Context()
+		done := testkit.Must(Run(ctx, r.job(to)))(t)
+		for _, device := range []string{"Phone", "Tablet"} {
+			o := testkit.Must(Run(ctx, r.job(to)))(t)
+			if !o.Already || o.Head != done.Head || o.From != done.From || o.To != done.To {
+				t.Errorf("outcome: %+v, first %+v", o, done)
+			}
+			db := testkit.Must(store.Open(ctx, store.Config{URL: to}))(t)
+			fixture.NewEnrolment(t, "carl", device).Issue(t, db)
+			testkit.NoError(t, db.Close())
+		}
+		other := newRecords(t, fixture.EmptyOf(t, to))
+		for _, address := range []string{other.address, r.address} {
+			_, err := Run(ctx, r.job(address))
+			if !errors.Is(err, store.ErrMoved) || !strings.Contains(err.Error(), "drop nothing") {
+				t.Errorf("to another one in use: %v", err)
+			}
+		}
+		if _, err := Run(ctx, records{address: to}.job(to)); !errors.Is(err, ErrUsed) || !strings.Contains(err.Error(), "drop nothing") {
+			t.Errorf("to itself: %v", err)
+		}
 	})
 }
 
