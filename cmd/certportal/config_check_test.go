@@ -86,7 +86,7 @@ func TestConfigCheckOfAnInstallation(t *testing.T) {
 	}
 	file := writeSettings(t, "")
 	r := check("--config", file)
-	if r.code != exitDone || !strings.Contains(r.out, "there is no CA in") || !strings.Contains(r.out, "certportal ca init") {
+	if r.code != exitDone || !strings.Contains(r.out, "there is no CA in") || !strings.Contains(r.out, "if there was one, restore it") {
 		t.Errorf("names chosen: exit %d\n%s%s", r.code, r.out, r.err)
 	}
 	mustRun(t, "ca", "init", "--config", file)

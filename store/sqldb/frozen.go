@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
@@ -64,10 +63,7 @@ func (f *Frozen) freezeFile(ctx context.Context) error {
 }
 
 func (f *Frozen) freezeServer(ctx context.Context, table string) error {
-	if err := checkUser(f.address); err != nil {
-		return err
-	}
-	c, err := pgx.ParseConfig(f.address)
+	c, err := parseAddress(f.address)
 	if err != nil {
 		return err
 	}

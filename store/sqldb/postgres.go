@@ -33,12 +33,9 @@ const (
 )
 
 func openPostgres(ctx context.Context, c Config) (*DB, error) {
-	if err := checkUser(c.URL); err != nil {
-		return nil, err
-	}
-	config, err := pgx.ParseConfig(c.URL)
+	config, err := parseAddress(c.URL)
 	if err != nil {
-		return nil, redact(fmt.Errorf("reading database address: %w", err), c.URL)
+		return nil, err
 	}
 	if !strings.Contains(c.URL, "connect_timeout=") {
 		config.ConnectTimeout = connectTimeout
@@ -63,6 +60,28 @@ func openPostgres(ctx context.Context, c Config) (*DB, error) {
 	return &DB{engine: postgresEngine{}, writer: p, reader: p}, nil
 }
 
+// parseAddress reads the address of a PostgreSQL database. The encoding of texts on the
+// connection is set, because the server would take that of the database, which may be another.
+func parseAddress(address string) (*pgx.ConnConfig, error) {
+	if err := checkUser(address); err != nil {
+		return nil, err
+	}
+	config, err := pgx.ParseConfig(address)
+	if err != nil {
+		return nil, redact(fmt.Errorf("reading database address: %w", err), address)
+	}
+	config.RuntimeParams["client_encoding"] = "UTF8"
+	return config, nil
+}
+
+// checkEncoding refuses a database that cannot hold every name.
+func checkEncoding(encoding string) error {
+	if encoding != "UTF8" {
+		return fmt.Errorf("encoding of the database is %s, want UTF8: make one with ENCODING 'UTF8' TEMPLATE template0", encoding)
+	}
+	return nil
+}
+
 func preparePostgres(ctx context.Context, db *sql.DB, c Config, behindPooler bool) error {
 	var durable, encoding string
 	err := db.QueryRowContext(ctx,
@@ -70,8 +89,8 @@ func preparePostgres(ctx context.Context, db *sql.DB, c Config, behindPooler boo
 	if err != nil {
 		return fmt.Errorf("connecting: %w", err)
 	}
-	if encoding != "UTF8" {
-		return fmt.Errorf("encoding of the database is %s, want UTF8", encoding)
+	if err := checkEncoding(encoding); err != nil {
+		return err
 	}
 	if durable == "off" {
 		c.Log.Warn("synchronous_commit is off: a crash of PostgreSQL can lose issued certificates")

@@ -134,12 +134,9 @@ func serverVersion(ctx context.Context, address string) (version int64, err erro
 
 // connect makes one connection to PostgreSQL.
 func connect(ctx context.Context, address string) (*pgx.Conn, error) {
-	if err := checkUser(address); err != nil {
-		return nil, err
-	}
-	config, err := pgx.ParseConfig(address)
+	config, err := parseAddress(address)
 	if err != nil {
-		return nil, redact(fmt.Errorf("reading database address: %w", err), address)
+		return nil, err
 	}
 	if !strings.Contains(address, modeOption) {
 		config.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe // suits poolers
@@ -147,6 +144,9 @@ func connect(ctx context.Context, address string) (*pgx.Conn, error) {
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return nil, redact(fmt.Errorf("connecting: %w", err), address)
+	}
+	if err := checkEncoding(conn.PgConn().ParameterStatus("server_encoding")); err != nil {
+		return nil, errors.Join(err, conn.Close(ctx))
 	}
 	return conn, nil
 }

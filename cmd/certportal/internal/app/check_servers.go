@@ -109,7 +109,8 @@ func caFindings(s *config.Settings) []portal.Finding {
 	f := portal.Finding{What: "ca", State: portal.FindingOK, Text: "there is a CA in " + s.Path("ca")}
 	switch _, err := ca.OpenFolder(s.Path("ca")); {
 	case localca.NotCreated(err):
-		f.State, f.Text = portal.FindingWarning, "there is no CA in "+s.Path("ca")+" yet: create it with certportal ca init"
+		f.State, f.Text = portal.FindingWarning, "there is no CA in "+s.Path("ca")+" yet: the first start of the portal makes it. "+
+			"On another replica bring it with certportal ca copy-from; if there was one, restore it and make none"
 	case err != nil:
 		f.State, f.Text = portal.FindingFailed, err.Error()
 	}
