@@ -89,16 +89,24 @@ func (t *tx) reserveNumbers(ctx context.Context, n int) (audit.Head, error) {
 }
 
 func (t *tx) insertEntry(ctx context.Context, e audit.Entry) error {
-	detail, err := json.Marshal(e.Detail)
-	if err != nil {
-		return err
+	row, err := rowOf(e)
+	if err == nil {
+		_, err = t.Exec(ctx, insertEntry, row...)
 	}
-	_, err = t.Exec(ctx, `INSERT INTO ledger
-		(seq, at, node, action, actor, role, person, object, address, request, detail, prev, hash)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
-		e.Seq, e.At.UnixMilli(), e.Node, string(e.Action), e.Actor, e.Role, e.Person, e.Object, e.Address, e.Request,
-		string(detail), e.Prev[:], e.Hash[:])
 	return err
+}
+
+const insertEntry = `INSERT INTO ledger
+	(seq, at, node, action, actor, role, person, object, address, request, detail, prev, hash)
+	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`
+
+// rowOf are the values for insertEntry.
+func rowOf(e audit.Entry) ([]any, error) {
+	detail, err := json.Marshal(e.Detail)
+	return []any{
+		e.Seq, e.At.UnixMilli(), e.Node, string(e.Action), e.Actor, e.Role, e.Person, e.Object, e.Address, e.Request,
+		string(detail), e.Prev[:], e.Hash[:],
+	}, err
 }
 
 func cleanEntry(e audit.Entry) audit.Entry {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 
 	"certportal/internal/audit"
 	"certportal/store/sqldb"
@@ -86,10 +87,12 @@ func findTrigger(engine string) string {
 func (m *Move) Close() error { return m.Source.Close() }
 
 // Head is the end of the audit log of the source.
-func (m *Move) Head(ctx context.Context) (audit.Head, error) {
+func (m *Move) Head(ctx context.Context) (audit.Head, error) { return headOf(ctx, m.Source) }
+
+func headOf(ctx context.Context, f *sqldb.Frozen) (audit.Head, error) {
 	var head audit.Head
 	var hash []byte
-	err := m.Source.One(ctx, "SELECT seq, hash FROM ledger_head WHERE id = 1", nil, &head.Seq, &hash)
+	err := f.One(ctx, "SELECT seq, hash FROM ledger_head WHERE id = 1", nil, &head.Seq, &hash)
 	if err == nil {
 		head.Hash, err = sqldb.Hash32(hash)
 	}
@@ -165,8 +168,8 @@ func (db *DB) NoteMove(ctx context.Context, e audit.Entry) error {
 }
 
 // Reopen takes the mark off a database whose records were moved away. What was recorded in
-// the other one since is not in it.
-func Reopen(ctx context.Context, address string) error {
+// the other one since is not in it. The entry is recorded in the same transaction.
+func Reopen(ctx context.Context, address string, e audit.Entry) error {
 	f, err := sqldb.Freeze(ctx, address, "ledger_head")
 	if err != nil {
 		return err
@@ -185,7 +188,34 @@ func Reopen(ctx context.Context, address string) error {
 		}
 	}
 	if err == nil {
+		err = appendFrozen(ctx, f, e)
+	}
+	if err == nil {
 		err = f.Commit()
 	}
 	return errors.Join(err, f.Close())
+}
+
+// appendFrozen appends an entry to the audit log of a database in which no other program
+// records.
+func appendFrozen(ctx context.Context, f *sqldb.Frozen, e audit.Entry) error {
+	head, err := headOf(ctx, f)
+	if err != nil {
+		return fmt.Errorf("reading head of audit log: %w", err)
+	}
+	if e.Node == "" {
+		e.Node, _ = os.Hostname() // as Open
+	}
+	e, head = head.Append(cleanEntry(e))
+	row, err := rowOf(e)
+	if err == nil {
+		err = f.Exec(ctx, "UPDATE ledger_head SET seq = $1, hash = $2 WHERE id = 1", head.Seq, head.Hash[:])
+	}
+	if err == nil {
+		err = f.Exec(ctx, insertEntry, row...)
+	}
+	if err != nil {
+		return fmt.Errorf("appending audit entry %d: %w", e.Seq, err)
+	}
+	return nil
 }

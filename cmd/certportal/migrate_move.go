@@ -11,6 +11,7 @@ import (
 
 	"certportal/cmd/certportal/internal/config"
 	"certportal/cmd/certportal/internal/move"
+	"certportal/internal/audit"
 	"certportal/store"
 )
 
@@ -108,7 +109,9 @@ func (c migrateCommand) reopen(i *invocation, s *config.Settings) error {
 		return err
 	}
 	defer lock.Close()
-	if err := store.Reopen(i.ctx, address); err != nil {
+	entry := byOperator()
+	entry.At, entry.Action, entry.Node = time.Now(), audit.DatabaseReopened, s.Node
+	if err := store.Reopen(i.ctx, address, entry); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintln(i.io.out, "A portal can use this database again. Use one of the two only: what was recorded in the other since is not in this one.")

@@ -11,7 +11,7 @@ func Actions() []Action {
 		InvitationPaused, PersonRead, AccountAdded, AccountRemoved, AccountEnabled, AccountDisabled, AccountPassword,
 		CACreated, CARequested, CAImported, CAAdded, CAScheduled, CAActivated, CARetired, CampaignEnded, CARevoked, BulkMade, BulkConfirmed, BulkApproved, BulkDropped, BulkLapsed, BulkDone, IssuingHalted,
 		IssuingResumed, ChecksRun, CRLRequested, TestIssued, RecordsExported, RecordsReplayed, RootKeyExported, CACopied,
-		LogExported, LogBroken, MailFailed, MailResent, TLSOrdered, BackupMade, BackupWritten, BackupRestored, DatabaseMoved,
+		LogExported, LogBroken, MailFailed, MailResent, TLSOrdered, BackupMade, BackupWritten, BackupRestored, DatabaseMoved, DatabaseReopened,
 	}
 }
 

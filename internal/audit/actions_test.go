@@ -4,11 +4,15 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"certportal/internal/audit"
+	"certportal/internal/test/testkit"
 )
 
 // All declared actions are listed: the pages have texts for listed ones.
@@ -34,5 +38,15 @@ func TestActionsListsAll(t *testing.T) {
 	})
 	if got := audit.Actions(); !slices.Equal(got, declared) {
 		t.Errorf("listed are %d actions\n%s\nwant the %d declared\n%s", len(got), got, len(declared), declared)
+	}
+}
+
+// All actions are in the docs: programs that read an export look them up there.
+func TestActionsAreInTheDocs(t *testing.T) {
+	text := string(testkit.Must(os.ReadFile(filepath.Join(testkit.Root(t), "docs", "audit.md")))(t))
+	for _, action := range audit.Actions() {
+		if !strings.Contains(text, "\n| `"+string(action)+"` |") {
+			t.Errorf("docs/audit.md lacks %s", action)
+		}
 	}
 }

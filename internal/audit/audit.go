@@ -105,6 +105,7 @@ const (
 	BackupWritten         Action = "backup.written" // its file is whole: the object is its SHA-256
 	BackupRestored        Action = "backup.restored"
 	DatabaseMoved         Action = "database.moved" // or begun
+	DatabaseReopened      Action = "database.reopened"
 )
 
 // Entry is one entry of the audit log. [Head.Append] fills Seq, Prev and Hash.

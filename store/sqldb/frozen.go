@@ -156,8 +156,8 @@ func (f *Frozen) Count(ctx context.Context, table string) (rows int64, err error
 }
 
 // Exec runs a statement, which takes effect with Commit.
-func (f *Frozen) Exec(ctx context.Context, query string) error {
-	if _, err := f.tx.ExecContext(ctx, query); err != nil {
+func (f *Frozen) Exec(ctx context.Context, query string, args ...any) error {
+	if _, err := f.tx.ExecContext(ctx, query, args...); err != nil {
 		return redact(err, f.address)
 	}
 	return nil

@@ -2,9 +2,14 @@ package sqldb
 
 import (
 	"errors"
+	"net"
 	"net/url"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // redactedError is an error whose text no longer holds a password.
@@ -44,6 +49,32 @@ func passwordsOf(address string) []string {
 		}
 	}
 	return found
+}
+
+// Place says where the database of an address is, without user and password: its file, or
+// hosts and name.
+func Place(address string) (string, error) {
+	if !isPostgres(address) {
+		return sqlitePath(address)
+	}
+	if err := checkUser(address); err != nil {
+		return "", err
+	}
+	c, err := pgx.ParseConfig(address)
+	if err != nil {
+		return "", redact(err, address)
+	}
+	var hosts []string
+	add := func(host string, port uint16) {
+		if h := net.JoinHostPort(host, strconv.Itoa(int(port))); !slices.Contains(hosts, h) {
+			hosts = append(hosts, h)
+		}
+	}
+	add(c.Host, c.Port)
+	for _, f := range c.Fallbacks { // also the same host without TLS
+		add(f.Host, f.Port)
+	}
+	return strings.Join(hosts, ",") + "/" + c.Database, nil
 }
 
 // checkUser refuses a user name and password that are not escaped: a part of

@@ -140,9 +140,13 @@ func (j Job) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	entry := j.By
-	entry.At, entry.Action = j.Now(), audit.DatabaseMoved
-	err = db.NoteMove(ctx, entry)
+	place, err := sqldb.Place(j.To)
+	if err == nil {
+		entry := j.By
+		entry.At, entry.Action = j.Now(), audit.DatabaseMoved
+		entry.Detail = map[string]string{"engine": sqldb.EngineOf(j.To), "to": place}
+		err = db.NoteMove(ctx, entry)
+	}
 	return errors.Join(err, db.Close())
 }
 

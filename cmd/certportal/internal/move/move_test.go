@@ -1,8 +1,10 @@
 package move
 
 import (
+	"cmp"
 	"errors"
 	"log/slog"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -101,8 +103,15 @@ func TestF17_MoveToTheOtherEngine(t *testing.T) {
 		if _, err := Run(ctx, r.job(fixture.EmptyOf(t, to))); !errors.Is(err, store.ErrMoved) {
 			t.Errorf("moving them once more: %v", err)
 		}
-		testkit.NoError(t, store.Reopen(ctx, r.address))
-		fixture.NewEnrolment(t, "dora", "Phone").Issue(t, fixture.Open(t, r.address))
+		testkit.NoError(t, store.Reopen(ctx, r.address, fixture.NewEntry(testkit.Noon, audit.DatabaseReopened, "operator")))
+		again := fixture.Open(t, r.address)
+		testkit.Equal(t, "entries of the reopening", len(fixture.EntriesOf(t, again, audit.DatabaseReopened)), 1)
+		where := fixture.EntriesOf(t, again, audit.DatabaseMoved)[0].Detail
+		if address, err := url.Parse(to); err != nil || where["engine"] != o.To || !strings.HasSuffix(where["to"], cmp.Or(address.Path, address.Opaque)) {
+			t.Errorf("the entry says %v of %s", where, to)
+		}
+		fixture.NewEnrolment(t, "dora", "Phone").Issue(t, again)
+		testkit.NoError(t, verifyLog(ctx, again, testkit.Must(again.Head(ctx))(t)))
 	})
 }
 
