@@ -11,7 +11,7 @@ import (
 )
 
 func TestA20_DemoLeavesRealFoldersAlone(t *testing.T) {
-	i := &invocation{io: streams{out: io.Discard, err: io.Discard}}
+	i := &invocation{cli: &commands{}, io: streams{out: io.Discard, err: io.Discard}}
 	tests := []struct {
 		name     string
 		live     func(p *app.App) error
@@ -54,7 +54,7 @@ func TestDemoPasswordsAreTrueAfterAChange(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out strings.Builder
-	i := &invocation{io: streams{out: &out, err: io.Discard}}
+	i := &invocation{cli: &commands{}, io: streams{out: &out, err: io.Discard}}
 	if err := samplePeople(t.Context(), p, i); err != nil {
 		t.Fatal(err)
 	}

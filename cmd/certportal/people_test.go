@@ -169,7 +169,7 @@ func TestA18_NamesMoveNoTerminal(t *testing.T) {
 	}
 	for _, format := range []string{"json", "text"} {
 		var log bytes.Buffer
-		i := &invocation{io: streams{err: escape.Writer{W: &log}}}
+		i := &invocation{cli: &commands{}, io: streams{err: escape.Writer{W: &log}}}
 		i.logger(&config.Settings{LogFormat: format}).Info("refused", "name", name)
 		if !strings.Contains(log.String(), shown) {
 			t.Errorf("%s log: got %q, want %q in it", format, log.String(), shown)

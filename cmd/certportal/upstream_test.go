@@ -111,7 +111,7 @@ upstreams:
 // A CA that issued where it had to deny is an error that says how to restrict it.
 func TestUpstreamTestPrintsAFailedRefusal(t *testing.T) {
 	var out strings.Builder
-	i := &invocation{io: streams{out: &out}}
+	i := &invocation{cli: &commands{}, io: streams{out: &out}}
 	err := i.printTrial(enroll.Trial{Kind: enroll.TrialRefusal, Authority: "upstream-company", State: enroll.UpstreamTooLate}, time.UTC)
 	if err == nil || !strings.Contains(err.Error(), "ESC3") || !strings.Contains(out.String(), "result:    failed") {
 		t.Errorf("%v, printed:\n%s", err, out.String())
