@@ -222,6 +222,23 @@ func (c *copied) sql(t *testing.T, statements ...string) {
 	}
 }
 
+// list puts another list of the issuing CA in the place of the newest.
+func (c *copied) list(t *testing.T, thisUpdate, nextUpdate time.Time) {
+	t.Helper()
+	passphrase := bytes.TrimSpace(testkit.Must(os.ReadFile(c.environ["CERTPORTAL_CA_PASSPHRASE_FILE"]))(t))
+	key := testkit.Must(ca.DecryptKey(testkit.Must(os.ReadFile(c.path("ca", "issuing.key")))(t), passphrase))(t)
+	folder := testkit.Must(ca.OpenFolder(c.path("ca")))(t)
+	issuer := testkit.Must(ca.NewIssuer(ca.IssuerConfig{Certificate: folder.Issuing(), Signer: key}))(t)
+	db := testkit.Must(sql.Open("sqlite", c.path("portal.db")))(t)
+	defer db.Close()
+	var number int64
+	testkit.NoError(t, db.QueryRow("SELECT max(number) FROM crls WHERE issuer = 'issuing'").Scan(&number))
+	thisUpdate, nextUpdate = thisUpdate.Truncate(time.Second), nextUpdate.Truncate(time.Second)
+	der := testkit.Must(issuer.CRL(ca.CRLConfig{Number: big.NewInt(number), ThisUpdate: thisUpdate, NextUpdate: nextUpdate}))(t)
+	testkit.Must(db.Exec("UPDATE crls SET der = ?, this_update = ?, next_update = ? WHERE issuer = 'issuing' AND number = ?",
+		der, thisUpdate.UnixMilli(), nextUpdate.UnixMilli(), number))(t)
+}
+
 // onDisk break files, settings, database and servers.
 func onDisk() []broken {
 	const failed, warning = portal.FindingFailed, portal.FindingWarning
@@ -257,12 +274,11 @@ func onDisk() []broken {
 		}, nil},
 		{"no revocation list", "lists", failed, func(t *testing.T, c *copied) { c.sql(t, "DELETE FROM crls WHERE issuer = 'issuing'") }, nil},
 		{"a list that is half over", "lists", warning, func(t *testing.T, c *copied) {
-			now := time.Now().UnixMilli()
-			c.sql(t, "UPDATE crls SET this_update = "+strconv.FormatInt(now-6*3600_000, 10)+", next_update = "+strconv.FormatInt(now+4*3600_000, 10)+" WHERE issuer = 'issuing'")
+			c.list(t, time.Now().Add(-6*time.Hour), time.Now().Add(4*time.Hour))
 		}, nil},
 		{"a folder for lists that is gone", "lists", failed, func(t *testing.T, c *copied) { c.set("REVOCATION_FOLDERS", c.path("gone")) }, nil},
 		{"a clock that went back", "time", failed, func(t *testing.T, c *copied) {
-			c.sql(t, "UPDATE crls SET this_update = this_update + 86400000 WHERE issuer = 'issuing'")
+			c.list(t, time.Now().Add(24*time.Hour), time.Now().Add(96*time.Hour))
 		}, nil},
 		{"no certificate of the site", "tls", failed, func(t *testing.T, c *copied) { testkit.NoError(t, os.Remove(c.path("tls", "server.crt"))) }, nil},
 		{"a certificate for another host", "tls", failed, func(t *testing.T, c *copied) { c.set("PUBLIC_URL", "https://elsewhere.corp.example") }, nil},
