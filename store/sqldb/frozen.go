@@ -104,27 +104,13 @@ func (f *Frozen) alone(ctx context.Context) error {
 // fileTables lists the tables of a SQLite file with their columns, each after those it refers
 // to.
 func fileTables(ctx context.Context, tx *sql.Tx) ([]Table, error) {
-	var found []Table
-	rows, err := tx.QueryContext(ctx, `SELECT m.name, c.name FROM sqlite_master m, pragma_table_info(m.name) c
+	found, err := tablesOf(ctx, tx, `SELECT m.name, c.name FROM sqlite_master m, pragma_table_info(m.name) c
 		WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite~_%' ESCAPE '~' AND m.name <> $1 ORDER BY m.name, c.cid`, versions)
 	if err != nil {
 		return nil, err
 	}
-	err = each(rows, func(rows *sql.Rows) error {
-		var table, column string
-		err := rows.Scan(&table, &column)
-		if len(found) == 0 || found[len(found)-1].Name != table {
-			found = append(found, Table{Name: table})
-		}
-		last := &found[len(found)-1]
-		last.Columns = append(last.Columns, column)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
 	refers := make(map[string][]string)
-	rows, err = tx.QueryContext(ctx, `SELECT m.name, f."table" FROM sqlite_master m, pragma_foreign_key_list(m.name) f
+	rows, err := tx.QueryContext(ctx, `SELECT m.name, f."table" FROM sqlite_master m, pragma_foreign_key_list(m.name) f
 		WHERE m.type = 'table' AND m.name <> f."table"`)
 	if err != nil {
 		return nil, err

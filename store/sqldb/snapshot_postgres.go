@@ -39,16 +39,13 @@ func (db *DB) snapshotPostgres(ctx context.Context, blank Blank) (*Snapshot, err
 	return s, nil
 }
 
-// postgresTables lists the tables with their columns, each after those it refers to.
-func postgresTables(ctx context.Context, tx *sql.Tx) ([]Table, error) {
-	var found []Table
-	rows, err := tx.QueryContext(ctx, `SELECT t.table_name, c.column_name FROM information_schema.tables t
-		JOIN information_schema.columns c USING (table_schema, table_name)
-		WHERE table_schema = current_schema() AND table_type = 'BASE TABLE' AND c.is_generated = 'NEVER' AND table_name <> $1
-		ORDER BY t.table_name, c.ordinal_position`, versions)
+// tablesOf reads the tables and columns that a query lists in their order.
+func tablesOf(ctx context.Context, tx *sql.Tx, query string, args ...any) ([]Table, error) {
+	rows, err := tx.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}
+	var found []Table
 	err = each(rows, func(rows *sql.Rows) error {
 		var table, column string
 		err := rows.Scan(&table, &column)
@@ -59,6 +56,15 @@ func postgresTables(ctx context.Context, tx *sql.Tx) ([]Table, error) {
 		last.Columns = append(last.Columns, column)
 		return err
 	})
+	return found, err
+}
+
+// postgresTables lists the tables with their columns, each after those it refers to.
+func postgresTables(ctx context.Context, tx *sql.Tx) ([]Table, error) {
+	found, err := tablesOf(ctx, tx, `SELECT t.table_name, c.column_name FROM information_schema.tables t
+		JOIN information_schema.columns c USING (table_schema, table_name)
+		WHERE table_schema = current_schema() AND table_type = 'BASE TABLE' AND c.is_generated = 'NEVER' AND table_name <> $1
+		ORDER BY t.table_name, c.ordinal_position`, versions)
 	if err != nil {
 		return nil, err
 	}

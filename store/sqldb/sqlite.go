@@ -144,7 +144,7 @@ func openFile(ctx context.Context, path string, readOnly bool, busy time.Duratio
 	return db, nil
 }
 
-// openLook opens a file to look at it, whatever its journal.
+// openLook opens a file for reading, in any journal mode.
 func openLook(path string) (*sql.DB, error) {
 	return sql.Open("sqlite", fileAddress(path, url.Values{
 		"mode": {"rw"}, "_defensive": {"1"},
