@@ -5,7 +5,7 @@
 // orders at a time, any of them answers. Each keeps a copy in its own folder, so that it starts
 // without the store, and has an account of its own at the server.
 //
-// A certificate stays in use until its end, whatever fails. Failures are recorded in words for
+// A certificate stays in use until its end, also while renewals fail. Failures are recorded in words for
 // an operator, and all replicas wait before the next order: servers limit how often one may fail.
 package autotls
 

@@ -20,7 +20,7 @@ import (
 	"certportal/store/sqldb"
 )
 
-// TestA19_BackupFileIsInTheAuditLog: a file that another program made is told from one of the
+// TestA19_BackupFileIsInTheAuditLog: a file that another program made is distinguished from one of the
 // portal.
 func TestA19_BackupFileIsInTheAuditLog(t *testing.T) {
 	i := newInstallation(t, fixture.SQLite(t))
