@@ -15,18 +15,32 @@ import (
 	"certportal/store/sqldb"
 )
 
-// damageWithin is how long all certificates may take to be read and verified: a million in
-// minutes.
-const damageWithin = time.Hour
+// damageWithin is how long all certificates may take to be read, verified and linted: on an idle
+// core a million take about twenty minutes.
+const damageWithin = 6 * time.Hour
+
+// Checks are what [AuditLog.Damaged] asks.
+type Checks struct {
+	Signed func(issuer string, cert *x509.Certificate) bool  // whether a named CA signed a certificate
+	Lint   func(issuer string, cert *x509.Certificate) error // of one that it signed. Optional
+	List   func(crl.List) error                              // verifies a CRL and its row
+}
+
+// Damage is what [AuditLog.Damaged] found.
+type Damage struct {
+	Damaged []string // not what was signed
+
+	// Unlawful are certificates which a CA signed as they are, against a rule.
+	Unlawful []string
+}
 
 // Damaged reads every certificate and every newest CRL, and describes at most limit that are not
 // what was signed: a CA's signature that does not verify, a row that says another CA, serial,
 // account, key or time than its certificate, a CRL that differs from its row, and a revocation
-// that the rows of certificate and CRL entry tell differently. signed verifies that a named CA
-// signed a certificate, and list verifies a CRL and its row. What a page of the database says
-// of itself is not looked at: see [DB.CheckPages].
-func (db AuditLog) Damaged(ctx context.Context, signed func(issuer string, cert *x509.Certificate) bool, list func(crl.List) error, limit int) ([]string, error) {
-	d := damage{signed: signed, list: list, limit: limit}
+// that the rows of certificate and CRL entry tell differently; and at most limit whose lint
+// fails. What a page of the database says of itself is not looked at: see [DB.CheckPages].
+func (db AuditLog) Damaged(ctx context.Context, checks Checks, limit int) (Damage, error) {
+	d := damage{checks: checks, limit: limit}
 	for _, step := range []struct {
 		query string
 		scan  func(*sql.Rows) error
@@ -39,7 +53,7 @@ func (db AuditLog) Damaged(ctx context.Context, signed func(issuer string, cert 
 		{`SELECT l.issuer, l.number, l.base, l.this_update, l.next_update, l.der FROM crls l WHERE l.der IS NOT NULL ORDER BY l.issuer, l.number`, d.crl},
 	} {
 		if err := db.AllWithin(ctx, damageWithin, step.query, nil, step.scan); err != nil {
-			return nil, fmt.Errorf("verifying certificates: %w", err)
+			return Damage{}, fmt.Errorf("verifying certificates: %w", err)
 		}
 	}
 	return d.found, nil
@@ -47,15 +61,24 @@ func (db AuditLog) Damaged(ctx context.Context, signed func(issuer string, cert 
 
 // damage collects what is found.
 type damage struct {
-	signed func(issuer string, cert *x509.Certificate) bool
-	list   func(crl.List) error
+	checks Checks
 	limit  int
-	found  []string
+	found  Damage
 }
 
 func (d *damage) add(format string, args ...any) {
-	if len(d.found) < d.limit {
-		d.found = append(d.found, fmt.Sprintf(format, args...))
+	if len(d.found.Damaged) < d.limit {
+		d.found.Damaged = append(d.found.Damaged, fmt.Sprintf(format, args...))
+	}
+}
+
+// lint holds what a CA signed against the rules.
+func (d *damage) lint(serial, issuer string, cert *x509.Certificate) {
+	if d.checks.Lint == nil || len(d.found.Unlawful) >= d.limit {
+		return
+	}
+	if err := d.checks.Lint(issuer, cert); err != nil {
+		d.found.Unlawful = append(d.found.Unlawful, fmt.Sprintf("certificate %s of CA %q: %v", serial, issuer, err))
 	}
 }
 
@@ -77,8 +100,10 @@ func (d *damage) certificate(rows *sql.Rows) error {
 	switch {
 	case err != nil || recorded.String() != serial:
 		d.add("certificate %q has serial %x", serial, cert.SerialNumber)
-	case !d.signed(issuer, cert):
+		return nil
+	case !d.checks.Signed(issuer, cert):
 		d.add("certificate %s: the CA %q of its row did not sign what is stored", serial, issuer)
+		return nil
 	case !bytes.Equal(key, hash[:]):
 		d.add("certificate %s is for another key than its row says", serial)
 	case !sqldb.TimeOf(from).Equal(cert.NotBefore) || !sqldb.TimeOf(until).Equal(cert.NotAfter):
@@ -86,6 +111,7 @@ func (d *damage) certificate(rows *sql.Rows) error {
 	case kind == string(portal.KindUser) && !ca.NamesAccount(cert, upn, sid):
 		d.add("certificate %s is for another account than its row says", serial)
 	}
+	d.lint(serial, issuer, cert)
 	return nil
 }
 
@@ -107,7 +133,7 @@ func (d *damage) crl(rows *sql.Rows) error {
 		return err
 	}
 	l.ThisUpdate, l.NextUpdate = sqldb.TimeOf(this), sqldb.TimeOf(next)
-	if err := d.list(l); err != nil {
+	if err := d.checks.List(l); err != nil {
 		d.add("CRL %d of %q: %v", l.Number, l.Issuer, err)
 	}
 	return nil

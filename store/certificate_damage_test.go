@@ -1,9 +1,11 @@
 package store_test
 
 import (
+	"crypto/rand"
 	"crypto/x509"
 	"fmt"
 	"math/big"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +16,7 @@ import (
 	"certportal/ca/crl"
 	"certportal/internal/test/testkit"
 	"certportal/internal/test/testkit/fixture"
+	"certportal/store"
 )
 
 // TestF11_DamagedComparesListsWithTheirRows changes what the rows of signed CRLs say.
@@ -33,8 +36,9 @@ func TestF11_DamagedComparesListsWithTheirRows(t *testing.T) {
 		}
 		damaged := func() []string {
 			t.Helper()
-			return testkit.Must(db.Damaged(t.Context(), func(string, *x509.Certificate) bool { return true },
-				func(l crl.List) error { return l.Verify(h.Issuing) }, 10))(t)
+			return testkit.Must(db.Damaged(t.Context(), store.Checks{
+				Signed: func(string, *x509.Certificate) bool { return true }, List: func(l crl.List) error { return l.Verify(h.Issuing) },
+			}, 10))(t).Damaged
 		}
 		// A row has milliseconds, a list has not.
 		now := testkit.Noon.Add(123 * time.Millisecond)
@@ -74,8 +78,9 @@ func TestF11_DamagedAsksTheCAOfTheRow(t *testing.T) {
 		e := fixture.NewEnrolment(t, anna, "iPhone").Issue(t, db)
 		damaged := func() string {
 			t.Helper()
-			return fmt.Sprint(testkit.Must(db.Damaged(t.Context(), func(issuer string, _ *x509.Certificate) bool { return issuer == "issuing" },
-				func(crl.List) error { return nil }, 10))(t))
+			return fmt.Sprint(testkit.Must(db.Damaged(t.Context(), store.Checks{
+				Signed: func(issuer string, _ *x509.Certificate) bool { return issuer == "issuing" }, List: func(crl.List) error { return nil },
+			}, 10))(t).Damaged)
 		}
 		before := damaged()
 		off := "DROP TRIGGER certificates_keep_their_authority ON certificates"
@@ -89,5 +94,47 @@ func TestF11_DamagedAsksTheCAOfTheRow(t *testing.T) {
 			t.Errorf("before: %s", before)
 		}
 		testkit.Contains(t, "of another CA", damaged(), e.Serial().String()+`: the CA "issuing-2" of its row did not sign`)
+	})
+}
+
+// TestC2_DamagedLintsWhatIsStored puts a certificate in the place of another that its CA signed as
+// well, for the same key, account and time, with a host name beside the person.
+func TestC2_DamagedLintsWhatIsStored(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *database) {
+		p := fixture.NewPortalAt(t, testkit.NewClock(), db.address)
+		linter := testkit.Must(ca.NewStoredLinter())(t)
+		found := func() store.Damage {
+			t.Helper()
+			return testkit.Must(p.DB.Damaged(t.Context(), store.Checks{
+				Signed: func(_ string, cert *x509.Certificate) bool {
+					return cert.CheckSignatureFrom(p.Hierarchy.Issuing) == nil
+				},
+				Lint: func(_ string, cert *x509.Certificate) error { return linter.Check(cert, p.Hierarchy.Issuing) },
+				List: func(crl.List) error { return nil },
+			}, 10))(t)
+		}
+		serial := p.MustEnroll(p.Add("anna", fixture.SIDPrefix+"1101"), "phone", "token").Serial.String()
+		testkit.Equal(t, "as issued", fmt.Sprint(found()), "{[] []}")
+
+		var stored []byte
+		testkit.NoError(t, db.plain.QueryRow("SELECT der FROM certificates WHERE serial = $1", serial).Scan(&stored))
+		cert := testkit.Must(x509.ParseCertificate(stored))(t)
+		dirty := *cert
+		dirty.ExtraExtensions = slices.Clone(cert.Extensions)
+		for i, e := range dirty.ExtraExtensions {
+			if e.Id.String() == "2.5.29.17" { // one more name at the end of the list, and its length
+				e.Value = append(slices.Clone(e.Value), 0x82, 2, 'd', 'c')
+				e.Value[1] += 4
+				dirty.ExtraExtensions[i] = e
+			}
+		}
+		der := testkit.Must(x509.CreateCertificate(rand.Reader, &dirty, p.Hierarchy.Issuing, cert.PublicKey, p.Hierarchy.IssuingKey))(t)
+		testkit.Must(db.plain.Exec("UPDATE certificates SET der = $1 WHERE serial = $2", der, serial))(t)
+		got := found()
+		testkit.Equal(t, "damaged", len(got.Damaged), 0)
+		testkit.Equal(t, "unlawful", len(got.Unlawful), 1)
+		for _, want := range []string{"certificate " + serial, `of CA "issuing"`, "san-nothing-else"} {
+			testkit.Contains(t, "unlawful", fmt.Sprint(got.Unlawful), want)
+		}
 	})
 }

@@ -15,6 +15,7 @@ import (
 	"certportal/internal/portal"
 	"certportal/internal/test/testkit"
 	"certportal/internal/test/testkit/fixture"
+	"certportal/store"
 )
 
 // A revocation cannot be undone with SQL, unless the triggers are removed.
@@ -95,7 +96,9 @@ func TestF11_RevocationOfAnotherCA(t *testing.T) {
 		}
 		damaged := func() []string {
 			t.Helper()
-			return testkit.Must(db.Damaged(t.Context(), func(string, *x509.Certificate) bool { return true }, func(crl.List) error { return nil }, 10))(t)
+			return testkit.Must(db.Damaged(t.Context(), store.Checks{
+				Signed: func(string, *x509.Certificate) bool { return true }, List: func(crl.List) error { return nil },
+			}, 10))(t).Damaged
 		}
 		testkit.Equal(t, "before", fmt.Sprint(mismatches(), damaged()), "[] []")
 		off := "DROP TRIGGER revocations_are_append_only ON revocations"

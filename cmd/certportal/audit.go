@@ -43,6 +43,9 @@ type verdict struct {
 
 	// Damaged says what else in the database is not as it was written.
 	Damaged []string `json:"damaged,omitempty"`
+
+	// Unlawful are certificates that a CA signed as they are, and that no profile allows.
+	Unlawful []string `json:"unlawful,omitempty"`
 }
 
 // Run verifies the whole chain, its checkpoints, and heads that were kept elsewhere.
@@ -86,8 +89,11 @@ func (c auditVerify) Run(i *invocation) error {
 	if len(breaks) > 0 {
 		return fmt.Errorf("the audit log does not verify: %w", breaks[0])
 	}
-	if len(damaged) > 0 {
-		return fmt.Errorf("the database is damaged: %s", damaged[0])
+	if len(damaged.Damaged) > 0 {
+		return fmt.Errorf("the database is damaged: %s", damaged.Damaged[0])
+	}
+	if len(damaged.Unlawful) > 0 {
+		return fmt.Errorf("a certificate breaks a rule: %s", damaged.Unlawful[0])
 	}
 	return nil
 }
@@ -101,14 +107,13 @@ func (c auditVerify) breaks(i *invocation, db *store.DB, report auditmonitor.Rep
 	if !c.Certificates {
 		return breaks, nil
 	}
-	const shown = 20
-	differ, err := db.Mismatches(i.ctx, shown)
+	differ, err := db.Mismatches(i.ctx, maxShown)
 	return append(breaks, differ...), err
 }
 
-func (c auditVerify) print(w io.Writer, r auditmonitor.Report, breaks []*audit.Break, damaged []string, noCA error) error {
+func (c auditVerify) print(w io.Writer, r auditmonitor.Report, breaks []*audit.Break, damaged store.Damage, noCA error) error {
 	v := verdict{
-		OK: len(breaks)+len(damaged) == 0, Damaged: damaged, Entries: r.Entries, Head: r.Head.String(), Seals: r.Checkpoints, SealsChecked: noCA == nil,
+		OK: len(breaks)+len(damaged.Damaged)+len(damaged.Unlawful) == 0, Damaged: damaged.Damaged, Unlawful: damaged.Unlawful, Entries: r.Entries, Head: r.Head.String(), Seals: r.Checkpoints, SealsChecked: noCA == nil,
 	}
 	if r.LastCheckpoint.Seq > 0 {
 		v.LastSeal, v.LastSealAt = r.LastCheckpoint.Head.String(), r.LastCheckpoint.At.Format(time.RFC3339)
@@ -133,8 +138,15 @@ func (c auditVerify) print(w io.Writer, r auditmonitor.Report, breaks []*audit.B
 	for _, b := range breaks {
 		fmt.Fprintf(out, "BROKEN: %v\n", b)
 	}
-	for _, d := range damaged {
+	for _, d := range damaged.Damaged {
 		fmt.Fprintf(out, "DAMAGED: %s\n", d)
+	}
+	for _, u := range damaged.Unlawful {
+		fmt.Fprintf(out, "UNLAWFUL: %s\n", u)
+	}
+	if len(damaged.Unlawful) > 0 {
+		fmt.Fprintln(out, "Their CA signed them as they are, so nothing was changed in the database. No profile allows them: revoke each with")
+		fmt.Fprintln(out, "certportal revoke --serial SERIAL, let its person make a new one, and look in the audit log for how it came about.")
 	}
 	return out.Flush()
 }

@@ -2,7 +2,10 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
+	"crypto/rand"
+	"crypto/x509"
 	"database/sql"
 	"encoding/json"
 	"net/http"
@@ -11,7 +14,10 @@ import (
 	"strings"
 	"testing"
 
+	"certportal/ca"
 	"certportal/internal/audit"
+	"certportal/internal/test/testkit"
+	"certportal/internal/test/testkit/fixture"
 )
 
 // ranPortal is the folder of a portal that ran and ended, so that its ledger is
@@ -213,4 +219,31 @@ func TestAuditExport(t *testing.T) {
 	if r := certportal(t, "", append(export, "--since", "yesterday")...); r.code != exitUsage {
 		t.Errorf("a moment that is none: exit %d", r.code)
 	}
+}
+
+// TestC2_AuditVerifyFindsAnUnlawfulCertificate has a certificate of the portal's own CA for
+// its own key that may also sign certificates: its row and its signature are right.
+func TestC2_AuditVerifyFindsAnUnlawfulCertificate(t *testing.T) {
+	data := ranPortal(t)
+	folder := testkit.Must(ca.OpenFolder(filepath.Join(data, "ca")))(t)
+	passphrase := bytes.TrimSpace(testkit.Must(os.ReadFile(filepath.Join(data, "ca-passphrase")))(t))
+	key := testkit.Must(folder.IssuingKey(ca.Passphrase(passphrase)))(t)
+	db := fixture.Plain(t, filepath.Join(data, "portal.db"))
+	var serial string
+	var der []byte
+	testkit.NoError(t, db.QueryRow(`SELECT serial, der FROM certificates WHERE der IS NOT NULL AND serial NOT IN (SELECT serial FROM ledger_keys)
+		ORDER BY serial LIMIT 1`).Scan(&serial, &der))
+	cert := testkit.Must(x509.ParseCertificate(der))(t)
+	cert.KeyUsage |= x509.KeyUsageCertSign
+	dirty := testkit.Must(x509.CreateCertificate(rand.Reader, cert, folder.Issuing(), cert.PublicKey, key))(t)
+	testkit.Must(db.Exec("UPDATE certificates SET der = $1 WHERE serial = $2", dirty, serial))(t)
+
+	v := verdictOf(t, exitFailed, "--data", data, "audit", "verify", "--json", "--certificates")
+	if v.OK || v.Damaged != nil || len(v.Unlawful) != 1 {
+		t.Fatalf("got %+v", v)
+	}
+	testkit.Contains(t, "unlawful", v.Unlawful[0], serial)
+	r := certportal(t, "", "--data", data, "audit", "verify", "--certificates")
+	testkit.Contains(t, "in words", r.out, "certportal revoke --serial")
+	testkit.Contains(t, "in words", r.err, "breaks a rule")
 }

@@ -161,16 +161,19 @@ func (d *damagedPortal) verify(t *testing.T, path string) error {
 		return differ[0]
 	}
 	issuing := d.Hierarchy.Issuing
-	damaged, err := db.Damaged(t.Context(), func(issuer string, c *x509.Certificate) bool {
-		return issuer == "issuing" && c.CheckSignatureFrom(issuing) == nil
-	}, func(l crl.List) error {
-		if l.Issuer != "issuing" {
-			return fmt.Errorf("no issuer %q", l.Issuer)
-		}
-		return l.Verify(issuing)
+	found, err := db.Damaged(t.Context(), store.Checks{
+		Signed: func(issuer string, c *x509.Certificate) bool {
+			return issuer == "issuing" && c.CheckSignatureFrom(issuing) == nil
+		},
+		List: func(l crl.List) error {
+			if l.Issuer != "issuing" {
+				return fmt.Errorf("no issuer %q", l.Issuer)
+			}
+			return l.Verify(issuing)
+		},
 	}, 5)
-	if err == nil && len(damaged) > 0 {
-		err = fmt.Errorf("%s", damaged[0])
+	if err == nil && len(found.Damaged) > 0 {
+		err = fmt.Errorf("%s", found.Damaged[0])
 	}
 	return err
 }
