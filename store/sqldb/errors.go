@@ -35,6 +35,9 @@ var (
 	// errMoved ends all writing into a file that no later start will find.
 	errMoved = errors.New("database file was moved or deleted: restart needed")
 
+	// errUnreplicated says that a commit ended before a synchronous standby had it.
+	errUnreplicated = errors.New("an administrator ended the wait for the standby: a fail-over may lose this")
+
 	// errNoAnswer says that an act took longer than it may.
 	errNoAnswer = errors.New("database did not answer in time")
 )

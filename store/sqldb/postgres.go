@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"net"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -40,6 +41,8 @@ func openPostgres(ctx context.Context, c Config) (*DB, error) {
 	if !strings.Contains(c.URL, "connect_timeout=") {
 		config.ConnectTimeout = connectTimeout
 	}
+	engine := &postgresEngine{}
+	config.OnNotice = engine.notice
 	behindPooler, err := suitPooler(ctx, c, config)
 	if err != nil {
 		return nil, redact(err, c.URL)
@@ -57,11 +60,20 @@ func openPostgres(ctx context.Context, c Config) (*DB, error) {
 		return nil, redact(err, c.URL)
 	}
 	p := newPool(pooled, false)
-	return &DB{engine: postgresEngine{}, writer: p, reader: p}, nil
+	return &DB{engine: engine, writer: p, reader: p}, nil
 }
+
+// targetOption is the option of an address that says which of several servers to take.
+const targetOption = "target_session_attrs="
+
+// readOnlyTransaction is the SQLSTATE of writing where nothing may be written.
+const readOnlyTransaction = "25006"
 
 // parseAddress reads the address of a PostgreSQL database. The encoding of texts on the
 // connection is set, because the server would take that of the database, which may be another.
+// A connection to a standby is refused unless the address says otherwise: it may lack what was
+// recorded a moment ago. One that refuses to write is closed, because the next one may lead to
+// another server, or have other defaults.
 func parseAddress(address string) (*pgx.ConnConfig, error) {
 	if err := checkUser(address); err != nil {
 		return nil, err
@@ -71,6 +83,13 @@ func parseAddress(address string) (*pgx.ConnConfig, error) {
 		return nil, redact(fmt.Errorf("reading database address: %w", err), address)
 	}
 	config.RuntimeParams["client_encoding"] = "UTF8"
+	if config.ValidateConnect == nil && !strings.Contains(address, targetOption) {
+		config.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsPrimary
+	}
+	keep := config.OnPgError
+	config.OnPgError = func(c *pgconn.PgConn, e *pgconn.PgError) bool {
+		return e.Code != readOnlyTransaction && keep(c, e)
+	}
 	return config, nil
 }
 
@@ -92,8 +111,11 @@ func preparePostgres(ctx context.Context, db *sql.DB, c Config, behindPooler boo
 	if err := checkEncoding(encoding); err != nil {
 		return err
 	}
-	if durable == "off" {
+	switch durable {
+	case "off":
 		c.Log.Warn("synchronous_commit is off: a crash of PostgreSQL can lose issued certificates")
+	case "local":
+		c.Log.Warn("synchronous_commit is local: a fail-over of PostgreSQL can lose issued certificates")
 	}
 	if c.AsIs {
 		return postgresDialect().compareSchema(ctx, db, c)
@@ -119,9 +141,23 @@ func migratePostgres(ctx context.Context, db *sql.DB, schema fs.FS) error {
 }
 
 // postgresEngine judges errors by their SQLSTATE (PostgreSQL appendix A).
-type postgresEngine struct{}
+type postgresEngine struct {
+	unreplicated atomic.Uint64 // commits that did not wait for a standby
+}
 
-func (postgresEngine) retryable(err error) bool {
+// notice counts commits that ended before a synchronous standby had them: an administrator
+// cancelled the wait. The server reports success with this warning. Its text depends on
+// lc_messages, the name of the routine does not.
+func (e *postgresEngine) notice(_ *pgconn.PgConn, n *pgconn.Notice) {
+	if n.Routine == "SyncRepWaitForLSN" {
+		e.unreplicated.Add(1)
+	}
+}
+
+// doubts is how many commits so far may be lost although the server reported success.
+func (e *postgresEngine) doubts() uint64 { return e.unreplicated.Load() }
+
+func (*postgresEngine) retryable(err error) bool {
 	switch sqlState(err) {
 	case "40001", "40P01": // serialization failure, deadlock: rolled back for sure
 		return true
@@ -129,13 +165,15 @@ func (postgresEngine) retryable(err error) bool {
 	return false
 }
 
-func (postgresEngine) away(err error) bool {
-	switch sqlState(err) {
+func (*postgresEngine) away(err error) bool {
+	switch state := sqlState(err); state {
 	case "57P01", "57P02", "57P03": // the server stops, a part of it crashed, it starts
+		return true
+	case readOnlyTransaction, "53300": // a fail-over is under way, all connections are taken
 		return true
 	case "":
 	default:
-		return false // it answered
+		return strings.HasPrefix(state, "08") // a pooler lost the server, else it answered
 	}
 	var connect *pgconn.ConnectError
 	if errors.As(err, &connect) || pgconn.SafeToRetry(err) {
@@ -151,13 +189,13 @@ func (postgresEngine) away(err error) bool {
 	return false
 }
 
-func (postgresEngine) duplicate(err error) bool { return sqlState(err) == "23505" }
+func (*postgresEngine) duplicate(err error) bool { return sqlState(err) == "23505" }
 
 // durabilityLost is PostgreSQL's own to judge: it stops by itself.
-func (postgresEngine) durabilityLost(error) bool { return false }
+func (*postgresEngine) durabilityLost(error) bool { return false }
 
 // intact has nothing to ask: a server knows where its data are.
-func (postgresEngine) intact() error { return nil }
+func (*postgresEngine) intact() error { return nil }
 
 func sqlState(err error) string {
 	var e *pgconn.PgError

@@ -85,7 +85,7 @@ type engine interface {
 	// of which it is certain that nothing was committed.
 	retryable(error) bool
 
-	// away reports that the server restarts or cannot be reached. A statement that was under
+	// away reports that the server restarts, cannot be reached, or takes no writes for now. A statement that was under
 	// way had no effect unless it was a COMMIT.
 	away(error) bool
 
@@ -94,6 +94,9 @@ type engine interface {
 
 	// durabilityLost reports that writes may be lost without another error.
 	durabilityLost(error) bool
+
+	// doubts is how many commits so far may be lost although the server reported success.
+	doubts() uint64
 
 	// intact returns errMoved when the database is no longer where the next start
 	// would look for it. It is asked twice in each transaction.

@@ -254,6 +254,9 @@ func (sqliteEngine) retryable(err error) bool {
 // away has nothing to wait for: a file is there or not.
 func (sqliteEngine) away(error) bool { return false }
 
+// doubts is none: a commit is on the disk or fails.
+func (sqliteEngine) doubts() uint64 { return 0 }
+
 func (sqliteEngine) duplicate(err error) bool {
 	code := sqliteCode(err)
 	return code == sqlite3.SQLITE_CONSTRAINT_UNIQUE || code == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY

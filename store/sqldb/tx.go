@@ -146,8 +146,12 @@ func (db *DB) writeOnce(ctx context.Context, act func(context.Context, *Tx) erro
 	if err := db.writable(); err != nil {
 		return err
 	}
+	doubts := db.engine.doubts()
 	if err := sqlTx.Commit(); err != nil {
 		return &commitError{err}
+	}
+	if db.engine.doubts() != doubts { // this commit, or another one at the same time
+		return &commitError{errUnreplicated}
 	}
 	// With the time that is left: what is committed need not wait for a lock.
 	db.writer.learn(ctx, t.missed...)

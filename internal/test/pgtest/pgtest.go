@@ -28,6 +28,10 @@ const debianPrograms = "/usr/lib/postgresql/15/bin"
 // Server is a PostgreSQL server that starts at its first use. The zero value is
 // ready; keep one for all tests of a package and stop it in TestMain.
 type Server struct {
+	// Options are settings of the server, such as "max_connections=20". Optional: they are
+	// small and fast.
+	Options []string
+
 	mu       sync.Mutex
 	process  *process
 	startErr error
@@ -109,7 +113,7 @@ func (s *Server) mustRun(t testing.TB) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.process == nil && s.startErr == nil {
-		s.process, s.startErr = start(initdb, postgres)
+		s.process, s.startErr = start(initdb, postgres, s.Options)
 		if s.startErr == nil {
 			s.admin, s.startErr = sql.Open("pgx", s.process.address("postgres"))
 		}
@@ -134,10 +138,34 @@ func (s *Server) Stop() {
 // it on the same port and data.
 func (s *Server) Restart(t testing.TB) {
 	t.Helper()
+	s.restart(t, func() error { return nil })
+}
+
+// Demote restarts the server as a standby, which takes no writes. The server needs the option
+// "wal_level=replica" from its start on.
+func (s *Server) Demote(t testing.TB) {
+	t.Helper()
+	s.restart(t, s.process.demote)
+}
+
+// Promote makes a standby the primary again.
+func (s *Server) Promote(t testing.TB) {
+	t.Helper()
+	if err := s.run("postgres", "SELECT pg_promote()"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (s *Server) restart(t testing.TB, change func() error) {
+	t.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.process.server.StopBy(os.Interrupt)
-	if err := s.process.serve(); err != nil {
+	err := change()
+	if err == nil {
+		err = s.process.serve()
+	}
+	if err != nil {
 		t.Fatalf("starting PostgreSQL again: %v", err)
 	}
 }

@@ -19,18 +19,19 @@ type process struct {
 	server *daemon.Process // nil before it runs
 
 	program, data string
+	options       []string
 }
 
 func (p *process) address(database string) string {
 	return fmt.Sprintf("postgres://portal@127.0.0.1:%d/%s?sslmode=disable", p.port, database)
 }
 
-func start(initdb, postgres string) (*process, error) {
+func start(initdb, postgres string, options []string) (*process, error) {
 	folder, err := os.MkdirTemp("", "pgtest")
 	if err != nil {
 		return nil, err
 	}
-	p := &process{folder: folder}
+	p := &process{folder: folder, options: options}
 	if err := p.run(initdb, postgres); err != nil {
 		p.stop()
 		return nil, err
@@ -65,9 +66,21 @@ func (p *process) serve() (err error) {
 	cmd := exec.Command(p.program, "-D", p.data, "-p", strconv.Itoa(p.port), "-c", "listen_addresses=127.0.0.1",
 		"-c", "unix_socket_directories=", "-c", "fsync=off", "-c", "full_page_writes=off", "-c", "autovacuum=off", "-c", "wal_level=minimal",
 		"-c", "max_wal_senders=0", "-c", "max_connections=200")
+	for _, option := range p.options { // the last of a name has precedence
+		cmd.Args = append(cmd.Args, "-c", option)
+	}
 	cmd.Dir, cmd.SysProcAttr = p.folder, attributes()
 	p.server, err = daemon.Run(context.Background(), cmd, p.answers)
 	return err
+}
+
+// demote lets the next start be that of a standby.
+func (p *process) demote() error {
+	signal := filepath.Join(p.data, "standby.signal")
+	if err := os.WriteFile(signal, nil, 0o600); err != nil {
+		return err
+	}
+	return handOver(p.folder, signal)
 }
 
 func (p *process) answers(ctx context.Context) error {
