@@ -23,6 +23,10 @@ var (
 	errPanic     = errors.New("panic in handler") // logged with its stack where it was caught
 )
 
+// busyRetry is when to try again after too many enrolments at the same time: by then those
+// that were in progress are over.
+const busyRetry = 5 * time.Second
+
 // outageRetry is when to try again after a part did not answer.
 const outageRetry = 30 * time.Second
 
@@ -67,7 +71,7 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	v := s.verdictOf(r, err)
 	if v.msg != "" {
 		log := s.log
-		if errors.Is(err, errTooMany) {
+		if errors.Is(err, errTooMany) || errors.Is(err, portal.ErrBusy) {
 			log = s.sampled
 		}
 		log.LogAttrs(r.Context(), v.level, v.msg, slog.String("route", routeOf(r)),
@@ -160,6 +164,8 @@ func (s *Server) verdictOf(r *http.Request, err error) verdict {
 		return verdict{403, page.CrossSite, slog.LevelWarn, "request rejected", 0}
 	case errors.Is(err, errTooMany):
 		return verdict{429, page.TooMany, slog.LevelWarn, "request rejected", limitWindow}
+	case errors.Is(err, portal.ErrBusy):
+		return verdict{503, page.Busy, slog.LevelWarn, "enrolment refused", busyRetry}
 	case errors.Is(err, errMethod):
 		return verdict{405, page.MethodNotAllowed, slog.LevelInfo, "", 0}
 	case errors.Is(err, portal.ErrNotFound):
@@ -212,8 +218,10 @@ func (s *Server) problemPage(r *http.Request, kind page.Kind, err error) page.Pa
 	var again *retryable
 	var gone *portal.Gone
 	switch {
-	case errors.As(err, &outage):
-		s.fillOutage(r, &p, outage)
+	case errors.As(err, &outage), errors.Is(err, portal.ErrBusy):
+		if outage != nil {
+			s.fillOutage(r, &p, outage)
+		}
 		if errors.As(err, &again) {
 			p.Retry = again.retry
 		}

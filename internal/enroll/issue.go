@@ -68,7 +68,8 @@ func (r Request) renews() bool { return r.Renew && r.Device != "" }
 // what the person can mend, ErrNotFound for a device that is not theirs,
 // ErrFileInUse for a device whose newest certificate would end unasked, and an
 // *Outage when the directory, the issuer or the store did not do their part:
-// then nothing was handed out, and what was recorded is revoked.
+// then nothing was handed out, and what was recorded is revoked. It returns
+// portal.ErrBusy, at once, while as many as KeyPool.Limit says are in progress.
 //
 // What was recorded is finished even when the caller goes away: a phone that
 // loses its connection finds the certificate on the next page it loads.

@@ -7,8 +7,10 @@ import (
 	"log/slog"
 	"runtime"
 	"sync"
+	"sync/atomic"
 
 	"certportal/ca"
+	"certportal/internal/portal"
 )
 
 // KeyPool hands out private keys. RSA keys take a good part of a second to make,
@@ -22,7 +24,10 @@ type KeyPool struct {
 	kind  ca.KeyKind
 	ready chan crypto.Signer
 	slots chan struct{} // bounds keys being made on demand
+	users chan struct{} // bounds enrolments in progress
 	log   *slog.Logger
+
+	refused atomic.Uint64 // enrolments, because users was full
 
 	mu    sync.Mutex
 	makes int           // keys being made on demand now
@@ -38,7 +43,45 @@ func NewKeyPool(kind ca.KeyKind, size int, log *slog.Logger) *KeyPool {
 		kind: kind, log: log, quiet: quiet,
 		ready: make(chan crypto.Signer, size),
 		slots: make(chan struct{}, runtime.GOMAXPROCS(0)),
+		users: make(chan struct{}, usersEach*runtime.GOMAXPROCS(0)),
 	}
+}
+
+// usersEach is how many enrolments may be in progress for each processor. A key with RSA 2048
+// takes 0.15 s of one: the last of them waits less than three seconds.
+const usersEach = 16
+
+// Limit sets how many enrolments with keys of the pool may be in progress: those that wait for
+// one and those that are signed and recorded. More are refused at once (fault L9): they would
+// wait longer than people do, and slow down everything else. The default is 16 for each
+// processor. Limit must come before the first use.
+func (p *KeyPool) Limit(n int) *KeyPool {
+	p.users = make(chan struct{}, n)
+	return p
+}
+
+// enter begins an enrolment without waiting, or returns [portal.ErrBusy]. leave must be called
+// once.
+func (p *KeyPool) enter() (leave func(), err error) {
+	select {
+	case p.users <- struct{}{}:
+		return func() { <-p.users }, nil
+	default:
+		p.refused.Add(1)
+		return nil, portal.ErrBusy
+	}
+}
+
+// Load is how busy a pool is.
+type Load struct {
+	InProgress int    // enrolments with keys of the pool
+	Limit      int    // of these
+	Refused    uint64 // because of the limit, since the start
+}
+
+// Load counts the enrolments in progress and those that were refused.
+func (p *KeyPool) Load() Load {
+	return Load{InProgress: len(p.users), Limit: cap(p.users), Refused: p.refused.Load()}
 }
 
 // Ready is the number of keys waiting.

@@ -57,12 +57,19 @@ func (o issuance) entry(e audit.Entry) audit.Entry {
 var errTaken = fmt.Errorf("reservation is taken: %w", portal.ErrConflict)
 
 // issue is the order that must hold. What can be refused without a key and without the
-// directory comes first. Then a key is taken, however long that lasts, and only then
+// directory comes first, and too many requests at the same time. Then a key is taken, however long that lasts, and only then
 // the person is read and decided about: an account that was switched off while the
 // request waited gets nothing (attack A11). Prepare, record, sign, record come last.
 func (r *Registrar) issue(ctx context.Context, o issuance) (cert *x509.Certificate, err error) {
 	if err := r.admit(ctx, o); err != nil {
 		return nil, err
+	}
+	if o.key == nil {
+		leave, err := r.c.Keys.enter()
+		if err != nil {
+			return nil, err
+		}
+		defer leave()
 	}
 	if !o.counted {
 		if err := r.countIssue(ctx, o.by.Person); err != nil {

@@ -30,6 +30,7 @@ type collector struct {
 	targetNumber, targetTrouble, builds, failures    *prometheus.Desc
 	answers, kept, followed, onlineTrouble, lifetime *prometheus.Desc
 	certificate, ledger, requests, journal           *prometheus.Desc
+	enrolling, enrolLimit, enrolBusy                 *prometheus.Desc
 	companyLeft, companyLife, companyTrouble         *prometheus.Desc
 }
 
@@ -88,6 +89,9 @@ func (m *collector) describe() {
 	m.certificate = name("certificate_seconds_to_end", "Seconds until a certificate of the portal ends; negative afterwards.", "certificate")
 	m.ledger = name("ledger_head", "Number of the last entry of the audit log.")
 	m.journal = name("journal_trouble", "1 while the journal beside the database cannot be written.")
+	m.enrolling = name("enrolments_in_progress", "Enrolments in progress for which the portal makes the key.")
+	m.enrolLimit = name("enrolments_limit", "How many of them may be in progress; more are refused.")
+	m.enrolBusy = name("enrolments_refused_total", "Enrolments refused because too many were in progress.")
 	m.requests = name("http_requests_total", "Requests answered, by side and class of status.", "side", "class")
 }
 
@@ -124,6 +128,12 @@ func (m *collector) Collect(out chan<- prometheus.Metric) {
 	if m.c.Journal != nil {
 		text, _ := m.c.Journal()
 		gauge(m.journal, one(text != ""))
+	}
+	if m.c.Enrolments != nil {
+		e := m.c.Enrolments()
+		gauge(m.enrolling, float64(e.InProgress))
+		gauge(m.enrolLimit, float64(e.Limit))
+		count(m.enrolBusy, e.Refused)
 	}
 	if m.c.Requests != nil {
 		m.c.Requests.each(func(served uint64, side, class string) { count(m.requests, served, side, class) })

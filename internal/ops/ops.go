@@ -44,9 +44,17 @@ type Config struct {
 	Ledger       func(context.Context) (int64, error) // sequence number of the last audit entry; optional
 	Journal      func() (string, time.Time)           // error of the recovery journal, "" for none; optional
 	Requests     *Requests                            // optional
+	Enrolments   func() Enrolments                    // optional
 
 	Now func() time.Time // default time.Now
 	Log *slog.Logger     // default slog.Default()
+}
+
+// Enrolments is how many enrolments are in progress, of at most Limit, and how many were
+// refused because of it.
+type Enrolments struct {
+	InProgress, Limit int
+	Refused           uint64
 }
 
 // Certificate is a certificate of the portal whose expiry is a metric.

@@ -207,7 +207,8 @@ func TestMetrics(t *testing.T) {
 			return []ops.Certificate{{Name: "issuing", NotAfter: now.Add(time.Minute)}, {Name: "tls", NotAfter: now.Add(-time.Minute)}}
 		},
 		Ledger: func(context.Context) (int64, error) { return 42, nil }, Requests: requests,
-		Journal: func() (string, time.Time) { return "disk full", now }, Now: func() time.Time { return now },
+		Enrolments: func() ops.Enrolments { return ops.Enrolments{InProgress: 3, Limit: 32, Refused: 7} },
+		Journal:    func() (string, time.Time) { return "disk full", now }, Now: func() time.Time { return now },
 	})
 	families := metrics(t, h)
 	company := []string{ca.Fingerprint(&x509.Certificate{}), "Company Root"}
@@ -240,6 +241,7 @@ func TestMetrics(t *testing.T) {
 		{"certportal_ocsp_answers_total", []string{"malformed_request"}, 1}, {"certportal_ocsp_answers_total", []string{"internal_error"}, 1},
 		{"certportal_certificate_seconds_to_end", []string{"issuing"}, 60}, {"certportal_certificate_seconds_to_end", []string{"tls"}, -60},
 		{"certportal_ledger_head", nil, 42}, {"certportal_journal_trouble", nil, 1},
+		{"certportal_enrolments_in_progress", nil, 3}, {"certportal_enrolments_limit", nil, 32}, {"certportal_enrolments_refused_total", nil, 7},
 		{"certportal_http_requests_total", []string{"2xx", "https"}, 2}, {"certportal_http_requests_total", []string{"none", "https"}, 2},
 		{"certportal_http_requests_total", []string{"5xx", "http"}, 1},
 	}

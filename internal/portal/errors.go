@@ -18,6 +18,10 @@ var (
 	// and unknown are the same error, in the same time.
 	ErrCredentials = errors.New("wrong username or password")
 
+	// ErrBusy says that too many enrolments are in progress: nothing was decided, and
+	// trying again in a few seconds helps.
+	ErrBusy = errors.New("too many enrolments at the same time")
+
 	// ErrUnanswered says that a password was sent to the directory and no answer
 	// came. The directory may have counted it as wrong.
 	ErrUnanswered = errors.New("no answer to the password")

@@ -15,6 +15,7 @@ const (
 	TooLarge         Kind = "toolarge"          // 413
 	MethodNotAllowed Kind = "methodnotallowed"  // 405
 	TooMany          Kind = "toomany"           // 429, too many requests from one address
+	Busy             Kind = "busy"              // 503, too many enrolments at the same time, takes Retry
 	Server           Kind = "server"            // 500
 	Issuer           Kind = "issuer"            // 503, takes Retry
 	Directory        Kind = "directory"         // 503, takes Retry

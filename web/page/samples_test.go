@@ -210,7 +210,7 @@ func anchorItems() []page.AnchorItem {
 
 func kinds() []page.Kind {
 	return []page.Kind{
-		page.NotFound, page.CrossSite, page.Unreadable, page.TooLarge, page.MethodNotAllowed, page.TooMany, page.Server,
+		page.NotFound, page.CrossSite, page.Unreadable, page.TooLarge, page.MethodNotAllowed, page.TooMany, page.Busy, page.Server,
 		page.Issuer, page.Directory, page.Store, page.Locked, page.Disabled, page.ExpiredAccount, page.PasswordOld,
 		page.NotAllowed, page.NoUPN, page.NoSID, page.BadIdentity, page.EntryUnread, page.SuffixForeign, page.LinkExpired, page.LinkUsed, page.Changed, page.Halted, page.NoAuthority, page.IssuerDenied,
 		page.LinkReplaced, page.LinkRemoved, page.NotRemoved, page.NotSignedOut,

@@ -42,7 +42,8 @@ func (p *App) openOps(context.Context, *config.Terminal) (err error) {
 			head, err := p.DB.Head(ctx)
 			return head.Seq, err
 		},
-		Journal: p.journal.Trouble, Requests: &p.requests, Now: p.Now, Log: p.log,
+		Enrolments: func() ops.Enrolments { return ops.Enrolments(p.keys.Load()) },
+		Journal:    p.journal.Trouble, Requests: &p.requests, Now: p.Now, Log: p.log,
 	})
 	return err
 }
