@@ -12,6 +12,7 @@ package ldapserver
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"net"
 	"strings"
 	"sync"
@@ -106,6 +107,11 @@ func (s *Server) URL() string {
 
 // Roots returns the CA of the server's certificate.
 func (s *Server) Roots() *x509.CertPool { return s.authority.Roots() }
+
+// AuthorityPEM returns the CA of the server's certificate in PEM.
+func (s *Server) AuthorityPEM() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.authority.certificate.Raw})
+}
 
 // Add adds entries.
 func (s *Server) Add(entries ...Entry) {

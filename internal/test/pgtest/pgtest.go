@@ -170,6 +170,22 @@ func (s *Server) restart(t testing.TB, change func() error) {
 	}
 }
 
+// Away stops the server as Restart does, until back is called, which must be once.
+func (s *Server) Away(t testing.TB) (back func()) {
+	t.Helper()
+	s.mu.Lock()
+	s.process.server.StopBy(os.Interrupt)
+	s.mu.Unlock()
+	return func() {
+		t.Helper()
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if err := s.process.serve(); err != nil {
+			t.Fatalf("starting PostgreSQL again: %v", err)
+		}
+	}
+}
+
 func (s *Server) take() (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
