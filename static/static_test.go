@@ -105,6 +105,18 @@ func TestStyleNamesNoSide(t *testing.T) {
 	}
 }
 
+// Scripts keep nothing in the browser, make no elements or code of text, and talk to no other
+// window.
+func TestScriptsKeepNothingAndRunNothing(t *testing.T) {
+	forbidden := regexp.MustCompile(`(?i)innerHTML|outerHTML|insertAdjacent|document\.write|srcdoc|\beval\b|new Function|javascript:|` +
+		`localStorage|sessionStorage|indexedDB|\bcaches\b|document\.cookie|postMessage|onmessage|__proto__|\.prototype\b|set(Timeout|Interval)\(\s*['"\x60]`)
+	for _, name := range []string{"app.js", "staff.js"} {
+		if found := forbidden.FindString(string(asset(t, name).Data)); found != "" {
+			t.Errorf("%s: %s", name, found)
+		}
+	}
+}
+
 // Text needs a contrast of 4.5, the edge of a field 3 (WCAG 2.2 success criteria
 // 1.4.3 and 1.4.11), on every background.
 func TestContrast(t *testing.T) {
