@@ -1,7 +1,7 @@
 # Two images, for any processor that Go and the base images know:
 #
 #   docker build .                     static: the program, the certificates of public CAs for
-#                                      outgoing TLS, and nothing else: no shell, no package
+#                                      outgoing TLS, licences, and nothing else: no shell, no package
 #                                      manager, not root
 #   docker build --target pkcs11 .     for keys in hardware: a module of PKCS#11 is a shared
 #                                      library, so that it needs a C library. Add the module
@@ -19,6 +19,7 @@ RUN install -d -m 0700 /out/data
 ARG VERSION=container
 ARG TARGETARCH
 RUN CGO_ENABLED=0 GOARCH=${TARGETARCH} go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=${VERSION}" -o /out/certportal ./cmd/certportal
+RUN GOARCH=${TARGETARCH} scripts/licenses >/out/copyright
 
 # With C it is compiled on the processor that it is for.
 FROM golang:1.26-bookworm AS build-pkcs11
@@ -29,10 +30,12 @@ COPY . .
 RUN install -d -m 0700 /out/data
 ARG VERSION=container
 RUN CGO_ENABLED=1 go build -trimpath -buildvcs=false -tags pkcs11 -ldflags "-s -w -X main.version=${VERSION}" -o /out/certportal ./cmd/certportal
+RUN CGO_ENABLED=1 scripts/licenses -tags pkcs11 >/out/copyright
 
 FROM debian:bookworm-slim AS pkcs11
 COPY --from=build-pkcs11 /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build-pkcs11 /out/certportal /certportal
+COPY --from=build-pkcs11 /out/copyright /usr/share/doc/certportal/copyright
 COPY --from=build-pkcs11 --chown=65532:65532 /out/data /data
 USER 65532:65532
 ENV CERTPORTAL_DATA=/data
@@ -45,6 +48,7 @@ CMD ["serve"]
 FROM scratch AS static
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /out/certportal /certportal
+COPY --from=build /out/copyright /usr/share/doc/certportal/copyright
 COPY --from=build --chown=65532:65532 /out/data /data
 USER 65532:65532
 ENV CERTPORTAL_DATA=/data

@@ -23,12 +23,13 @@ type image struct {
 	user, environment string
 	entry, cmd        []string
 	health            []string
+	copied            map[string]string // where the files of the stage "build" are, by their paths there
 }
 
 // TestContainer builds the static program with the line of the Dockerfile, makes the file
 // system of the last stage of it, and runs the portal there: as its account, with a root
-// that cannot be written to. Its health check is asked. No image is built: that needs a
-// registry.
+// that cannot be written to. Its health check is asked. Then buildah makes an image of that
+// stage, and runc runs it. The stages that compile are not run: their images need a registry.
 func TestContainer(t *testing.T) {
 	if testing.Short() {
 		t.Skip("links the program")
@@ -60,12 +61,14 @@ func TestContainer(t *testing.T) {
 	if out, err := i.command([]string{"/certportal", "--data", "/elsewhere", "ca", "init"}, settings).CombinedOutput(); err == nil || !strings.Contains(string(out), "read-only file system") {
 		t.Errorf("the root can be written to: %v\n%s", err, out)
 	}
+	p.Stop()
+	t.Run("image", func(t *testing.T) { imageRuns(t, i, text) })
 }
 
 // stage carries out the last stage of the Dockerfile.
 func stage(t *testing.T, text string) *image {
 	t.Helper()
-	i := &image{t: t, root: filepath.Join(t.TempDir(), "root"), data: filepath.Join(t.TempDir(), "data")}
+	i := &image{t: t, root: filepath.Join(t.TempDir(), "root"), data: filepath.Join(t.TempDir(), "data"), copied: map[string]string{}}
 	for _, folder := range []string{i.root, i.data} {
 		testkit.NoError(t, os.Mkdir(folder, 0o755))
 	}
@@ -109,6 +112,7 @@ func (i *image) copy(text string, args []string) {
 	i.t.Helper()
 	from, to := args[len(args)-2], filepath.Join(i.root, args[len(args)-1])
 	testkit.NoError(i.t, os.MkdirAll(filepath.Dir(to), 0o755))
+	i.copied[from] = to
 	switch from {
 	case "/out/certportal":
 		line := regexp.MustCompile(`(?m)^RUN (CGO_ENABLED=0 .* go build .*)$`).FindStringSubmatch(text)
@@ -120,6 +124,9 @@ func (i *image) copy(text string, args []string) {
 		if out, err := build.CombinedOutput(); err != nil {
 			i.t.Fatalf("%s: %v\n%s", line[1], err, out)
 		}
+	case "/out/copyright":
+		text := licenceTexts(i.t)
+		testkit.NoError(i.t, os.WriteFile(to, []byte(text), 0o644))
 	case "/out/data":
 		owner := strings.TrimPrefix(args[1], "--chown=")
 		testkit.NoError(i.t, os.Mkdir(to, 0o700))

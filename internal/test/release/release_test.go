@@ -38,6 +38,7 @@ func TestRelease(t *testing.T) {
 	older, again, newer := release(t, module, "1.0.0"), release(t, elsewhere, "1.0.0"), release(t, module, "1.1.0")
 	t.Run("the same source gives the same bytes", func(t *testing.T) { sameBytes(t, older, again, newer) })
 	t.Run("list of parts", func(t *testing.T) { listOfParts(t, older) })
+	t.Run("licences", func(t *testing.T) { licences(t, older) })
 	t.Run("rpm", func(t *testing.T) { rpm(t, older) })
 	t.Run("debian", func(t *testing.T) { debianPackage(t, older, newer) })
 }
@@ -69,8 +70,8 @@ func sameBytes(t *testing.T, older, again, newer string) {
 	if got, want := sums(again), sums(older); got != want {
 		t.Errorf("from another folder:\n%s\nwant\n%s", got, want)
 	}
-	if got, want := strings.Count(sums(older), "\n"), 4; got != want {
-		t.Errorf("%d sums, want %d: program, list of parts, deb, rpm\n%s", got, want, sums(older))
+	if got, want := strings.Count(sums(older), "\n"), 5; got != want {
+		t.Errorf("%d sums, want %d: program, list of parts, licences, deb, rpm\n%s", got, want, sums(older))
 	}
 }
 
@@ -100,16 +101,25 @@ func listOfParts(t *testing.T, folder string) {
 	for _, c := range bom.Components {
 		listed[c.Name+" "+c.Version] = true
 	}
-	built := output(t, "go", "version", "-m", one(t, folder, "certportal-1.0.0-linux-"+runtime.GOARCH))
-	parts := regexp.MustCompile(`(?m)^\tdep\t(\S+)\t(\S+)`).FindAllStringSubmatch(built, -1)
-	if len(parts) < 10 {
-		t.Fatalf("%d modules in\n%s", len(parts), built)
-	}
-	for _, m := range parts {
-		if !listed[m[1]+" "+m[2]] {
-			t.Errorf("%s %s is not listed", m[1], m[2])
+	for _, part := range parts(t, folder) {
+		if !listed[part] {
+			t.Errorf("%s is not listed", part)
 		}
 	}
+}
+
+// parts are the modules that the program says to be linked of, as "path version".
+func parts(t *testing.T, folder string) []string {
+	t.Helper()
+	built := output(t, "go", "version", "-m", one(t, folder, "certportal-1.0.0-linux-"+runtime.GOARCH))
+	var list []string
+	for _, m := range regexp.MustCompile(`(?m)^\tdep\t(\S+)\t(\S+)`).FindAllStringSubmatch(built, -1) {
+		list = append(list, m[1]+" "+m[2])
+	}
+	if len(list) < 10 {
+		t.Fatalf("%d modules in\n%s", len(list), built)
+	}
+	return list
 }
 
 func output(t *testing.T, name string, args ...string) string {
@@ -131,7 +141,7 @@ func rpm(t *testing.T, folder string) {
 	files := output(t, "rpm", "-qp", "--queryformat", "[%{FILENAMES} %{FILEMODES:octal} %{FILEUSERNAME}\n]", file)
 	for _, want := range []string{
 		"/usr/bin/certportal 100755 root", "/usr/lib/systemd/system/certportal.service 100644 root", "/etc/certportal/certportal.yaml 100644 root",
-		"/usr/share/man/man8/certportal.8.gz 100644 root", "/usr/share/zsh/site-functions/_certportal 100644 root",
+		"/usr/share/man/man8/certportal.8.gz 100644 root", "/usr/share/doc/certportal/copyright 100644 root", "/usr/share/zsh/site-functions/_certportal 100644 root",
 	} {
 		if !strings.Contains(files, want+"\n") {
 			t.Errorf("%q is not in\n%s", want, files)
