@@ -37,7 +37,7 @@ func TestF22_AThousandTaps(t *testing.T) {
 	const atOnce, quota = 16, 2
 	taps := 1000
 	if testkit.UnderRace {
-		taps = 250 // a sample: scripts/test tries all without
+		taps = 250 // a sample: "scripts/test long" tries all
 	}
 	for _, engine := range engines {
 		t.Run(engine.name, func(t *testing.T) {

@@ -127,8 +127,7 @@ func (h *harness) flip(t testing.TB, column string, seq int64, where int) {
 
 // At each of 1,000 positions a byte is flipped, or the entry deleted, swapped or cut
 // off, in turn: all are found, with the first bad number. Under the race detector it is
-// a sample of positions; scripts/test runs the whole without it. "scripts/test
-// long" does all four at all positions.
+// a sample of positions; "scripts/test long" does all four at all positions.
 func TestA19_TamperingIsFoundAtEveryPosition(t *testing.T) {
 	const events = 1000
 	kinds := tamperings()

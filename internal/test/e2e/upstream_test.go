@@ -23,6 +23,7 @@ func TestIssuedElsewhere(t *testing.T) {
 	need(t, "chromium", "openssl")
 	for _, kind := range []string{"step-ca", "vault", "ejbca", "est", "adcs", "certsrv"} {
 		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
 			d, company := demoAt(t, kind)
 			b := openTab(t, look{agent: androidUA})
 			device := issuedElsewhere(t, d, b, company)
@@ -103,6 +104,7 @@ func backToTheOwnCA(t *testing.T, d *demo, company company, device string) {
 // The journey with the real step-ca and the template of its docs page, and the block in its
 // revocation list. Without the template nothing reaches the phone.
 func TestStepCAIssues(t *testing.T) {
+	t.Parallel() // most of it waits for the list
 	need(t, "chromium", "openssl")
 	for _, tt := range []struct {
 		name   string
@@ -153,6 +155,7 @@ func TestStepCAIssues(t *testing.T) {
 // The pages of a certificate that is approved later, against the bars of all pages, with a
 // stand-in for EST.
 func TestPagesOfAnotherCA(t *testing.T) {
+	t.Parallel()
 	slow(t)
 	browserTool(t, "axe-core", "axe.min.js")
 	d, company := demoAt(t, "est")
