@@ -138,6 +138,10 @@ func (p *portal) disconnect() {
 	http.DefaultClient.CloseIdleConnections()
 }
 
+// signInTries is how often a person signs in before the load begins: a disk that others keep
+// busy may fail one.
+const signInTries = 5
+
 // signedIn signs people in.
 func (p *portal) signedIn(n int) []*load.Browser {
 	p.t.Helper()
@@ -147,7 +151,11 @@ func (p *portal) signedIn(n int) []*load.Browser {
 		working.Go(func() {
 			for i := lane; i < n; i += 8 {
 				all[i] = load.NewBrowser(p.https, p.transport)
-				if err := all[i].SignIn(p.t.Context(), person(i), password); err != nil {
+				err := all[i].SignIn(p.t.Context(), person(i), password)
+				for try := 1; err != nil && try < signInTries; try++ {
+					err = all[i].SignIn(p.t.Context(), person(i), password)
+				}
+				if err != nil {
 					p.t.Errorf("%s: %v", person(i), err)
 				}
 			}

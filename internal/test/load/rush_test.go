@@ -71,7 +71,7 @@ func (r *rush) noFailures(t testing.TB) {
 // or refused with 503 and Retry-After. It reports the times in milliseconds, and how long after
 // the offer ended no enrolment was in progress.
 func BenchmarkL9_TenTimesTheOffer(b *testing.B) {
-	const people, seconds = 240, 20
+	const seconds, people = 20, 60 * 20 // the forms of one person wait for each other
 	p := startPortal(b, withPeople(b, people)...)
 	browsers := p.signedIn(people)
 	q := p.questions(testkit.Must(browsers[0].Enrol(b.Context(), "First phone"))(b).Leaf)

@@ -36,7 +36,7 @@ func BenchmarkSetup(b *testing.B) {
 			last = time.Now()
 		}
 		run("setup", "--ask-nothing", "--organization=Contoso", "--public-url="+p.https, "--public-http-url="+p.http, "--listen="+p.https[len("https://"):],
-			"--listen-http="+p.http[len("http://"):], "--directory=builtin", "--domain=corp.example", "--data="+filepath.Join(folder, "data"))
+			"--listen-http="+p.http[len("http://"):], "--directory=builtin", "--domain=corp.example", "--keep-failed", "--data="+filepath.Join(folder, "data"))
 		step("setup")
 		p.serve(exec.Command(binary, append([]string{"serve"}, settings...)...))
 		step("start")
