@@ -134,6 +134,9 @@ func (p *Process) StopBy(signal os.Signal) {
 // Pid is the number of the process.
 func (p *Process) Pid() int { return p.cmd.Process.Pid }
 
+// Ended is closed when the server has ended, by itself too.
+func (p *Process) Ended() <-chan struct{} { return p.ended }
+
 // Signal sends a signal that does not end the server, such as SIGHUP.
 func (p *Process) Signal(signal os.Signal) error { return p.cmd.Process.Signal(signal) }
 
