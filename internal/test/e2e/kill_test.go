@@ -42,15 +42,15 @@ type received struct {
 // moment waits until it is time to kill: by lot, and in every second cycle not
 // before four clients were served. On a busy machine nothing else would be killed
 // than a portal that has just started.
-func (r *received) moment(t *testing.T, cycle int) {
+func (r *received) moment(t *testing.T, d *demo, cycle int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*patience)
 	defer cancel()
-	for range cycle % 2 * 4 {
+	for got := range cycle % 2 * 4 {
 		select {
 		case <-r.news:
 		case <-ctx.Done():
-			t.Fatal("clients receive nothing")
+			t.Fatalf("clients received %d certificates in cycle %d, and no more:\n%s", got, cycle, d.stderr())
 		}
 	}
 	pause := time.NewTimer(time.Duration(1+rand.IntN(90)) * time.Millisecond)
@@ -65,6 +65,13 @@ func (r *received) add(serial ca.Serial, der []byte) {
 	case r.news <- struct{}{}:
 	default:
 	}
+}
+
+// has reports whether a client received a certificate.
+func (r *received) has(serial ca.Serial) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.certs[serial] != nil
 }
 
 // killCycles is how often the program is killed, 1,000 times in "scripts/test long": each
@@ -95,7 +102,7 @@ func TestF1_KillInTheMiddleOfIssuing(t *testing.T) {
 		for i := range 4 {
 			clients.Go(func() { d.enrolUntil(ctx, c, got, fmt.Sprintf("%d-%d", cycle, i)) })
 		}
-		got.moment(t, cycle)
+		got.moment(t, d, cycle)
 		d.stop(syscall.SIGKILL)
 		cancel()
 		clients.Wait()
@@ -231,7 +238,7 @@ func checkStored(t *testing.T, db *store.DB, serial ca.Serial, der []byte) {
 }
 
 // ledgerSerials walks the whole chain and counts serials by what happened.
-func ledgerSerials(t *testing.T, db *store.DB) (reserved, issued, revoked map[string]int) {
+func ledgerSerials(t testing.TB, db *store.DB) (reserved, issued, revoked map[string]int) {
 	t.Helper()
 	reserved, issued, revoked = map[string]int{}, map[string]int{}, map[string]int{}
 	into := map[audit.Action]map[string]int{
