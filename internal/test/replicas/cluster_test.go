@@ -35,9 +35,15 @@ type cluster struct {
 // folder.
 func newCluster(t testing.TB, database string, further ...string) *cluster {
 	t.Helper()
+	return newClusterOn(t, []string{database, database, database}, further...)
+}
+
+// newClusterOn is newCluster with an address of the database for each portal.
+func newClusterOn(t testing.TB, databases []string, further ...string) *cluster {
+	t.Helper()
 	c := &cluster{t: t, added: make(map[string]bool), got: make(map[ca.Serial][]byte)}
-	for _, name := range []string{"one", "two", "three"} {
-		c.portals = append(c.portals, newInstance(t, name, database, further...))
+	for n, database := range databases {
+		c.portals = append(c.portals, newInstance(t, []string{"one", "two", "three"}[n], database, further...))
 	}
 	c.portals[0].start()
 	var starting sync.WaitGroup
@@ -49,7 +55,7 @@ func newCluster(t testing.TB, database string, further ...string) *cluster {
 	if t.Failed() {
 		t.FailNow()
 	}
-	c.db = testkit.Must(store.Open(t.Context(), store.Config{URL: database}))(t)
+	c.db = testkit.Must(store.Open(t.Context(), store.Config{URL: databases[0]}))(t)
 	t.Cleanup(func() { c.db.Close() })
 	t.Cleanup(func() {
 		for _, p := range c.portals {

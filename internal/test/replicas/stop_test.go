@@ -18,6 +18,7 @@ import (
 // itself, before the SIGKILL that follows after 20 s. "scripts/test long" does so 50 times.
 func TestF20_StopUnderLoad(t *testing.T) {
 	slow(t)
+	t.Parallel() // it waits most of the time
 	times := 3
 	if long() {
 		times = 50

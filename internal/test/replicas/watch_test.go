@@ -2,6 +2,7 @@ package replicas
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -54,6 +55,18 @@ func (w *watch) errors() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.failed
+}
+
+// wrong returns the failures that have none of the texts.
+func (w *watch) wrong(texts ...string) (wrong []string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for sample := range w.samples {
+		if !slices.ContainsFunc(texts, func(text string) bool { return strings.Contains(sample, text) }) {
+			wrong = append(wrong, sample)
+		}
+	}
+	return wrong
 }
 
 // row is the row of the table in docs/replicas.md.
