@@ -27,3 +27,25 @@ func TestScanRowsAreInTheDocs(t *testing.T) {
 		}
 	}
 }
+
+// TestGuardedPackagesExist: the packages of which scripts/test cover asks 90 percent are there
+// under these names.
+func TestGuardedPackagesExist(t *testing.T) {
+	script, err := os.ReadFile("../../../scripts/test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile(`(?m)^guarded='(.+)'$`).FindStringSubmatch(string(script))
+	if found == nil {
+		t.Fatal("scripts/test names no guarded packages")
+	}
+	guarded, seen := regexp.MustCompile("^("+found[1]+")$"), 0
+	for _, p := range packages(t) {
+		if guarded.MatchString(p.name()) {
+			seen++
+		}
+	}
+	if seen != 10 {
+		t.Errorf("%q are %d packages, want 10", found[1], seen)
+	}
+}
