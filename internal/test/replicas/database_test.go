@@ -183,6 +183,7 @@ func (c *cluster) whileBroken(t *testing.T, b *balancer, phone *browser, way bro
 		testkit.Equal(t, path, a.status, http.StatusOK)
 	}
 	var text string
+	// On a busy machine the time may end before the database says why.
 	testkit.Eventually(t, "readiness is red and says "+way.says, func() bool {
 		var status int
 		status, text = p.onOps(ctx, "/readyz")
