@@ -50,7 +50,7 @@ func (db DriftRecords) ResumeDrift(ctx context.Context, entry audit.Entry) (bool
 // is written.
 func (db DriftRecords) changeDriftState(ctx context.Context, doing string, entry audit.Entry, query string, args ...any) (bool, error) {
 	moved := false
-	err := db.writeWithin(ctx, workWithin, doing, func(ctx context.Context, t *tx) error {
+	err := db.writeHeld(ctx, workWithin, doing, func(ctx context.Context, t *tx) error {
 		touched, err := t.Exec(ctx, query, args...)
 		moved = touched == 1
 		if err != nil || !moved {
@@ -64,7 +64,7 @@ func (db DriftRecords) changeDriftState(ctx context.Context, doing string, entry
 // RecordDriftPass records that a pass of the drift watch over a directory was
 // completed, and drops the mismatches of expired certificates.
 func (db DriftRecords) RecordDriftPass(ctx context.Context, at time.Time, source string) error {
-	return db.writeWithin(ctx, workWithin, "noting the pass of the watch", func(ctx context.Context, t *tx) error {
+	return db.writeHeld(ctx, workWithin, "noting the pass of the watch", func(ctx context.Context, t *tx) error {
 		_, err := t.Exec(ctx, `DELETE FROM marks WHERE EXISTS (
 			SELECT 1 FROM certificates c WHERE c.serial = marks.serial AND c.not_after <= $1)`, at.UnixMilli())
 		if err != nil {

@@ -19,7 +19,7 @@ import (
 // added to the entries.
 func (db DriftRecords) RevokeLeaver(ctx context.Context, d drift.Leaver) ([]ca.Serial, error) {
 	var ended []ca.Serial
-	err := db.writeWithin(ctx, workWithin, "ending certificates of "+string(d.Person), func(ctx context.Context, t *tx) error {
+	err := db.writeHeld(ctx, workWithin, "ending certificates of "+string(d.Person), func(ctx context.Context, t *tx) error {
 		ended = nil
 		if err := t.lockPerson(ctx, d.Person); err != nil {
 			return err

@@ -13,7 +13,7 @@ import (
 	"certportal/internal/test/testkit/fixture"
 )
 
-func revokeLeaver(t testing.TB, db drift.Store, d drift.Leaver, want int) {
+func revokeLeaver(t testing.TB, db drift.Writer, d drift.Leaver, want int) {
 	t.Helper()
 	testkit.Equal(t, "certificates ended", len(testkit.Must(db.RevokeLeaver(t.Context(), d))(t)), want)
 }

@@ -27,7 +27,7 @@ const (
 // An account mismatch begins when the person's first one did, and the first one ends
 // the person's sessions.
 func (db DriftRecords) UpdateMismatches(ctx context.Context, m drift.MismatchUpdate) (set, removed int, err error) {
-	err = db.writeWithin(ctx, workWithin, "updating mismatches of "+string(m.Person), func(ctx context.Context, t *tx) error {
+	err = db.writeHeld(ctx, workWithin, "updating mismatches of "+string(m.Person), func(ctx context.Context, t *tx) error {
 		set, removed = 0, 0
 		if err := t.lockPerson(ctx, m.Person); err != nil {
 			return err

@@ -34,7 +34,7 @@ func mismatchUpdate(at time.Time, changes []portal.Change, certificates ...fixtu
 }
 
 // updateMismatches updates mismatches and compares how many were set and removed.
-func updateMismatches(t testing.TB, db drift.Store, m drift.MismatchUpdate, wantSet, wantRemoved int) {
+func updateMismatches(t testing.TB, db drift.Writer, m drift.MismatchUpdate, wantSet, wantRemoved int) {
 	t.Helper()
 	set, removed, err := db.UpdateMismatches(t.Context(), m)
 	if err != nil {

@@ -29,6 +29,7 @@ import (
 	"log/slog"
 	"os"
 
+	"certportal/internal/drift"
 	"certportal/internal/portal"
 	"certportal/store/sqldb"
 )
@@ -128,7 +129,10 @@ type (
 	BulkRevocations struct{ *base }
 
 	// DriftRecords is what the drift watch knows of certificate holders.
-	DriftRecords struct{ *base }
+	DriftRecords struct {
+		*base
+		lease *drift.Lease // of the watch that writes; nil for no watch
+	}
 
 	// Enrolments are devices and their certificates: reserved, issued, picked up,
 	// renewed, revoked.
@@ -188,7 +192,7 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 		}
 	}
 	return &DB{
-		b, ACMERecords{b}, AuditLog{b}, BuiltInAccounts{b}, BulkRevocations{b}, DriftRecords{b}, Enrolments{b}, Outbox{b},
+		b, ACMERecords{b}, AuditLog{b}, BuiltInAccounts{b}, BulkRevocations{b}, DriftRecords{base: b}, Enrolments{b}, Outbox{b},
 		RevocationLists{b}, Revokers{b}, Search{b}, SignInRecords{b}, Succession{b},
 	}, nil
 }

@@ -122,7 +122,7 @@ func (t *tx) revokeReused(ctx context.Context, u upnReuse) ([]record, error) {
 // now, pending ones included, and returns their serials.
 func (db DriftRecords) RevokeReused(ctx context.Context, d drift.Reuse) ([]ca.Serial, error) {
 	var ended []ca.Serial
-	err := db.writeWithin(ctx, workWithin, "ending certificates of "+string(d.Person), func(ctx context.Context, t *tx) error {
+	err := db.writeHeld(ctx, workWithin, "ending certificates of "+string(d.Person), func(ctx context.Context, t *tx) error {
 		ended = nil
 		if err := t.lockPerson(ctx, d.Person); err != nil {
 			return err

@@ -17,13 +17,15 @@
 // until the directory recovers or an administrator allows it to continue.
 //
 // The watch keeps no state in memory: mismatches, grace periods and the stop are stored
-// with audit entries in the transactions that change them. Restarts lose nothing, and
-// replicas may run in parallel. The revocation reason is affiliationChanged (RFC 5280
-// section 5.3.1).
+// with audit entries in the transactions that change them. Restarts lose nothing. Of
+// replicas one works at a time, under a lease in the store: every transaction checks it, so
+// that a watch which lost it, because it was too slow, changes nothing more. The revocation
+// reason is affiliationChanged (RFC 5280 section 5.3.1).
 package drift
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -106,14 +108,24 @@ type Config struct {
 	// Hold says why nothing may be revoked on this machine now: its clock is wrong. Optional.
 	Hold func() error
 
+	// Replicas says that other portals use the store: the lease is kept between passes.
+	Replicas bool
+
+	// Holder names this watch, different for each process. Default random.
+	Holder string
+
+	// Clock is the time of the store, which all watches share. Default Now.
+	Clock func(context.Context) (time.Time, error)
+
 	Now func() time.Time // default time.Now
 	Log *slog.Logger     // default slog.Default()
 }
 
-// Watch compares certificates with the directory. One Watch runs one pass at a time;
-// several replicas may run passes in parallel.
+// Watch compares certificates with the directory, one pass at a time.
 type Watch struct {
-	c      Config
+	c          Config
+	renewEvery time.Duration
+
 	mu     sync.Mutex
 	logged time.Time // when the stop was last logged; guarded by mu
 }
@@ -126,6 +138,10 @@ func New(c Config) (*Watch, error) {
 	if c.Every < 0 || c.Grace < 0 || c.Share < 0 || c.Share > 1 {
 		return nil, fmt.Errorf("drift watch: every %v, grace %v, share %v", c.Every, c.Grace, c.Share)
 	}
+	return &Watch{c: c.withDefaults(), renewEvery: renewEvery}, nil
+}
+
+func (c Config) withDefaults() Config {
 	if c.Every == 0 {
 		c.Every = DefaultEvery
 	}
@@ -147,7 +163,16 @@ func New(c Config) (*Watch, error) {
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
-	return &Watch{c: c}, nil
+	if c.Hold == nil {
+		c.Hold = func() error { return nil }
+	}
+	if c.Holder == "" {
+		c.Holder = rand.Text()
+	}
+	if c.Clock == nil {
+		c.Clock = func(context.Context) (time.Time, error) { return c.Now(), nil }
+	}
+	return c
 }
 
 // Grace returns the time from recording that an account ended to revoking its certificates.

@@ -112,8 +112,14 @@ func (c *harness) open() {
 
 func (c *harness) watch(db *store.DB) *drift.Watch {
 	c.t.Helper()
+	return c.watchOf(&c.fault, db)
+}
+
+// watchOf is a replica with its own way to the directory.
+func (c *harness) watchOf(d drift.Directory, db drift.Store) *drift.Watch {
+	c.t.Helper()
 	return testkit.Must(drift.New(drift.Config{
-		Directory: &c.fault, Store: db, Revoked: func() { c.revoked.Add(1) },
+		Directory: d, Store: db, Replicas: true, Revoked: func() { c.revoked.Add(1) },
 		Source: cmp.Or(c.source, "builtin"), Protected: c.action,
 		Now: c.clock.Now, Log: c.log.Logger(),
 	}))(c.t)

@@ -38,29 +38,44 @@ type Options struct {
 
 // Once runs one pass. It compares all holders before it changes anything. A pass that
 // stops is no error; the report has the reason. Errors are those of the store and the
-// context; changes made before an error remain, and a later pass does the rest.
+// context; changes made before an error remain, and a later pass does the rest. With Apply
+// it takes the lease from a watch that runs, which goes on afterwards.
 func (w *Watch) Once(ctx context.Context, o Options) (Report, error) {
+	if !o.Apply {
+		return w.pass(ctx, o, Lease{})
+	}
+	held, t, err := w.acquire(ctx, true)
+	if err != nil {
+		return Report{}, fmt.Errorf("taking the lease of the drift watch: %w", err)
+	}
+	defer t.end(ctx)
+	return w.pass(held, o, t.lease)
+}
+
+// pass runs one pass, which writes under the lease.
+func (w *Watch) pass(ctx context.Context, o Options, l Lease) (Report, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	p := &pass{Watch: w, options: o, now: w.c.Now().UTC().Truncate(time.Millisecond)}
 	p.report.Began = p.now
 	if err := p.compareAll(ctx); err != nil {
-		return p.report, err
+		return p.report, lostBy(ctx, err)
 	}
 	p.report.sort()
 	if !o.Apply {
 		return p.report, nil
 	}
+	p.records = w.c.Store.DriftWriter(l)
 	if p.report.Stopped != "" && !p.allowed() {
-		return p.report, p.stop(ctx)
+		return p.report, lostBy(ctx, p.stop(ctx))
 	}
-	err := p.apply(ctx)
-	return p.report, err
+	return p.report, lostBy(ctx, p.apply(ctx))
 }
 
 // pass is one running comparison.
 type pass struct {
 	*Watch
+	records        Writer // of a pass that applies
 	options        Options
 	now            time.Time // start of the pass
 	from           time.Time // changes first seen after this time count as simultaneous

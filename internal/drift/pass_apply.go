@@ -44,7 +44,7 @@ func (p *pass) counts() map[string]string {
 func (p *pass) stop(ctx context.Context) error {
 	detail := p.counts()
 	entry := p.entry(audit.WatchStopped, detail)
-	first, err := p.c.Store.StopDrift(ctx, p.report.Stopped, entry.At, entry)
+	first, err := p.records.StopDrift(ctx, p.report.Stopped, entry.At, entry)
 	if err != nil {
 		return fmt.Errorf("recording the stop (%s): %w", p.report.Stopped, errors.Join(err, p.report.Err))
 	}
@@ -77,7 +77,7 @@ func (p *pass) apply(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := p.c.Store.RecordDriftPass(ctx, p.now, p.c.Source); err != nil {
+	if err := p.records.RecordDriftPass(ctx, p.now, p.c.Source); err != nil {
 		return fmt.Errorf("recording the pass: %w", err)
 	}
 	return nil
@@ -103,7 +103,7 @@ func (p *pass) write(ctx context.Context, a update) error {
 // allowed it.
 func (p *pass) clearStop(ctx context.Context) error {
 	if p.report.Stopped == "" {
-		resumed, err := p.c.Store.ResumeDrift(ctx, p.entry(audit.WatchResumed, nil))
+		resumed, err := p.records.ResumeDrift(ctx, p.entry(audit.WatchResumed, nil))
 		if err != nil {
 			return fmt.Errorf("resuming the watch: %w", err)
 		}
@@ -115,7 +115,7 @@ func (p *pass) clearStop(ctx context.Context) error {
 	detail := p.counts()
 	detail["share"] = "any"
 	// Mismatches of this pass begin at its start, and so do not count later.
-	if err := p.c.Store.AllowDrift(ctx, p.now, p.entry(audit.WatchResumed, detail)); err != nil {
+	if err := p.records.AllowDrift(ctx, p.now, p.entry(audit.WatchResumed, detail)); err != nil {
 		return fmt.Errorf("allowing more changes than the share: %w", err)
 	}
 	p.c.Log.Warn("drift watch exceeds the share, allowed by an administrator",
@@ -125,7 +125,7 @@ func (p *pass) clearStop(ctx context.Context) error {
 }
 
 func (p *pass) writeMismatches(ctx context.Context, a update) error {
-	set, removed, err := p.c.Store.UpdateMismatches(ctx, MismatchUpdate{
+	set, removed, err := p.records.UpdateMismatches(ctx, MismatchUpdate{
 		Person: a.person, Certificates: a.certificates, At: p.now, Entry: p.entry("", p.details(a)),
 	})
 	if err != nil {
@@ -145,7 +145,7 @@ func (p *pass) writeMismatches(ctx context.Context, a update) error {
 
 func (p *pass) revokeLeaver(ctx context.Context, a update) error {
 	at := p.c.Now()
-	ended, err := p.c.Store.RevokeLeaver(ctx, Leaver{
+	ended, err := p.records.RevokeLeaver(ctx, Leaver{
 		Person: a.person, Cause: a.revoke, At: at, Due: p.now.Add(-p.c.Grace), Entry: p.entry("", p.details(a)),
 	})
 	if err != nil {
@@ -160,7 +160,7 @@ func (p *pass) revokeLeaver(ctx context.Context, a update) error {
 }
 
 func (p *pass) revokeReused(ctx context.Context, a update, f PersonMismatch) error {
-	ended, err := p.c.Store.RevokeReused(ctx, Reuse{
+	ended, err := p.records.RevokeReused(ctx, Reuse{
 		Person: a.person, UPN: f.UPN, Owner: portal.PersonID(f.Now), At: p.c.Now(), Entry: p.entry("", p.details(a)),
 	})
 	if err != nil {

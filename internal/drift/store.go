@@ -2,6 +2,7 @@ package drift
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"certportal/ca"
@@ -67,10 +68,34 @@ type Reuse struct {
 	Entry  audit.Entry // of the entries
 }
 
-// Store holds the state of the watch. Every method that changes something is one
-// transaction that includes its audit entries, and records only what it changed: what
-// another watch did before is not repeated.
+// Lease is the right to write: one watch of all replicas has it at a time.
+type Lease struct {
+	Holder string
+	Turn   int64 // higher with each lease
+}
+
+// ErrBusy means that another watch has the lease.
+var ErrBusy = errors.New("another drift watch is at work")
+
+// ErrLeaseLost means that another watch has the lease since.
+var ErrLeaseLost = errors.New("another drift watch took over")
+
+// Store holds the state of the watch.
 type Store interface {
+	// AcquireDriftLease gives the holder a lease until a time. The error is ErrBusy while
+	// the lease of another holder runs; with force it is taken from that one.
+	AcquireDriftLease(ctx context.Context, holder string, now, until time.Time, force bool) (Lease, error)
+
+	// RenewDriftLease lets the lease last until a time. The error is ErrLeaseLost when
+	// another holder took it.
+	RenewDriftLease(ctx context.Context, l Lease, until time.Time) error
+
+	// ReleaseDriftLease ends the lease.
+	ReleaseDriftLease(context.Context, Lease) error
+
+	// DriftWriter writes under the lease.
+	DriftWriter(Lease) Writer
+
 	// DriftState returns the state.
 	DriftState(context.Context) (State, error)
 
@@ -84,7 +109,13 @@ type Store interface {
 	// CountLeavers counts people whose certificates the watch revoked, who have none
 	// now, and whose change was first seen after a time.
 	CountLeavers(ctx context.Context, after, now time.Time) (int, error)
+}
 
+// Writer changes what the watch records. Each method is one transaction that includes its
+// audit entries, and records only what it changed: what another watch did before is not
+// repeated. The error is ErrLeaseLost, and nothing is changed, when another watch has the
+// lease.
+type Writer interface {
 	// UpdateMismatches adds and removes mismatches, each with an entry, and returns how
 	// many. An account mismatch that replaces another keeps its Since; a Since in the
 	// future, from a clock that was wrong, becomes At. The first account mismatch also

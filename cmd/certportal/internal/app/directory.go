@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"log/slog"
 	"os"
@@ -84,6 +85,7 @@ func openOpenID(s *config.Settings, redirect string, now func() time.Time, log *
 
 // OpenWatch makes the job that compares certificates with the directory.
 func OpenWatch(s *config.Settings, people Directory, db *store.DB, revoked func(), hold func() error, now func() time.Time, log *slog.Logger) (*drift.Watch, error) {
+	clock := &databaseClock{db: db, now: now, log: log}
 	w := s.Directory.Watch
 	protected := drift.ProtectedAction(w.Protected)
 	if s.Directory.InsecureEnrollProtected {
@@ -91,6 +93,7 @@ func OpenWatch(s *config.Settings, people Directory, db *store.DB, revoked func(
 	}
 	return drift.New(drift.Config{
 		Directory: people, Store: db, Revoked: revoked, Source: s.DirectorySource(),
-		Every: w.Every, Grace: w.Grace, Share: float64(w.SharePercent) / 100, Protected: protected, Hold: hold, Now: now, Log: log,
+		Every: w.Every, Grace: w.Grace, Share: float64(w.SharePercent) / 100, Protected: protected, Hold: hold,
+		Replicas: db.Shared(), Holder: db.Node() + " " + rand.Text(), Clock: clock.Now, Now: now, Log: log,
 	})
 }
