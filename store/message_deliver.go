@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"encoding/json"
 	"fmt"
@@ -17,7 +18,7 @@ import (
 const pruneBatch = 1000
 
 // ClaimMessages takes messages that are due, the longest waiting first, at most
-// limit. Until the time given no other sender gets them.
+// limit. Until the time given no other sender gets them. Each claim has a name of its own.
 func (db Outbox) ClaimMessages(ctx context.Context, now, until time.Time, limit int) ([]notify.Message, error) {
 	due, err := db.count(ctx, "looking for messages", `SELECT count(*) FROM (SELECT 1 FROM letters WHERE closed_at IS NULL
 		AND next_at <= $1 AND (claimed_until IS NULL OR claimed_until <= $1) LIMIT 1) AS due`, now.UnixMilli())
@@ -25,18 +26,20 @@ func (db Outbox) ClaimMessages(ctx context.Context, now, until time.Time, limit 
 		return nil, err // mostly none is due, which needs no write lock
 	}
 	var claimed []notify.Message
+	claim := rand.Text()
 	err = db.writeWithin(ctx, workWithin, "claiming messages", func(ctx context.Context, t *tx) error {
 		claimed = nil
 		// The condition is repeated: PostgreSQL checks a row again that another
 		// transaction held, but only with the outer one.
-		return t.All(ctx, `UPDATE letters SET claimed_until = $2 WHERE closed_at IS NULL
+		return t.All(ctx, `UPDATE letters SET claimed_until = $2, claimed_by = $4 WHERE closed_at IS NULL
 			AND (claimed_until IS NULL OR claimed_until <= $1) AND id IN (
 				SELECT id FROM letters WHERE closed_at IS NULL AND next_at <= $1
 				AND (claimed_until IS NULL OR claimed_until <= $1) ORDER BY next_at, id LIMIT $3)
 			RETURNING id, about, kind, person, recipient, language, facts, made_at, tries`,
-			[]any{now.UnixMilli(), until.UnixMilli(), limit},
+			[]any{now.UnixMilli(), until.UnixMilli(), limit, claim},
 			func(rows *sql.Rows) error {
 				l, err := scanMessage(rows)
+				l.Claim = claim
 				claimed = append(claimed, l)
 				return err
 			})
@@ -62,26 +65,35 @@ func scanMessage(rows *sql.Rows) (notify.Message, error) {
 	return l, nil
 }
 
-// ExtendClaims lets the claim on messages last until a time. Those that are closed,
-// postponed or released stay so.
-func (db Outbox) ExtendClaims(ctx context.Context, messages []notify.Message, until time.Time) error {
-	return db.writeWithin(ctx, workWithin, "extending claims on messages", func(ctx context.Context, t *tx) error {
+// claimedAs is the condition that a message $1 is open and under the claim $2.
+const claimedAs = "id = $1 AND closed_at IS NULL AND claimed_until IS NOT NULL AND claimed_by = $2"
+
+// ExtendClaims lets the claims on messages last until a time, and returns the ids of those
+// that still have them. Messages that are closed, postponed or released stay so, and those
+// that another sender claimed since are that sender's.
+func (db Outbox) ExtendClaims(ctx context.Context, messages []notify.Message, until time.Time) (held []string, err error) {
+	err = db.writeWithin(ctx, workWithin, "extending claims on messages", func(ctx context.Context, t *tx) error {
+		held = nil
 		for _, l := range messages {
-			_, err := t.Exec(ctx, "UPDATE letters SET claimed_until = $2 WHERE id = $1 AND closed_at IS NULL AND claimed_until IS NOT NULL",
-				l.ID, until.UnixMilli())
+			touched, err := t.Exec(ctx, "UPDATE letters SET claimed_until = $3 WHERE "+claimedAs, l.ID, l.Claim, until.UnixMilli())
 			if err != nil {
 				return fmt.Errorf("extending claim on message %s: %w", l.ID, err)
+			}
+			if touched == 1 {
+				held = append(held, l.ID)
 			}
 		}
 		return nil
 	})
+	return held, err
 }
 
-// ReleaseMessages gives claimed messages back unchanged.
+// ReleaseMessages gives claimed messages back unchanged, unless another sender has claimed
+// them since.
 func (db Outbox) ReleaseMessages(ctx context.Context, messages []notify.Message) error {
 	return db.writeWithin(ctx, workWithin, "releasing messages", func(ctx context.Context, t *tx) error {
 		for _, l := range messages {
-			_, err := t.Exec(ctx, "UPDATE letters SET claimed_until = NULL WHERE id = $1 AND closed_at IS NULL", l.ID)
+			_, err := t.Exec(ctx, "UPDATE letters SET claimed_until = NULL WHERE "+claimedAs, l.ID, l.Claim)
 			if err != nil {
 				return fmt.Errorf("releasing message %s: %w", l.ID, err)
 			}
@@ -104,11 +116,12 @@ func (db Outbox) MarkSent(ctx context.Context, l notify.Message, at time.Time) e
 	})
 }
 
-// Postpone counts an attempt and lets the message wait until next.
+// Postpone counts an attempt and lets the message wait until next, unless another sender has
+// claimed it since.
 func (db Outbox) Postpone(ctx context.Context, l notify.Message, next time.Time, why string) error {
 	return db.writeWithin(ctx, workWithin, "postponing message "+l.ID, func(ctx context.Context, t *tx) error {
-		_, err := t.Exec(ctx, `UPDATE letters SET tries = tries + 1, next_at = $2, failure = $3, claimed_until = NULL
-			WHERE id = $1 AND closed_at IS NULL`, l.ID, next.UnixMilli(), sqldb.Optional(sqldb.Cleaned(why)))
+		_, err := t.Exec(ctx, "UPDATE letters SET tries = tries + 1, next_at = $3, failure = $4, claimed_until = NULL WHERE "+claimedAs,
+			l.ID, l.Claim, next.UnixMilli(), sqldb.Optional(sqldb.Cleaned(why)))
 		return err
 	})
 }

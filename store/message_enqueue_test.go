@@ -183,6 +183,9 @@ func TestAMessageComesBackUnchanged(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := claim(t, db, testkit.Noon)
+		for i := range got {
+			got[i].Claim = ""
+		}
 		if len(got) != 1 || fmt.Sprintf("%+v", got[0]) != fmt.Sprintf("%+v", want) {
 			t.Errorf("got %+v, want %+v", got, want)
 		}
@@ -257,6 +260,29 @@ func TestEveryMessageHasOneSender(t *testing.T) {
 	})
 }
 
+// A sender that paused for longer than its claim must not extend, postpone or give back what
+// another one claimed since: a third one would send it at the same time.
+func TestASenderTouchesItsOwnClaimsOnly(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *database) {
+		ctx, later := t.Context(), testkit.Noon.Add(time.Hour)
+		testkit.NoError(t, db.Enqueue(ctx, []notify.Message{message("both"), message("mine")}))
+		first := claim(t, db, testkit.Noon)
+		slices.SortFunc(first, func(a, b notify.Message) int { return strings.Compare(a.ID, b.ID) })
+		other := opened(t, db.address)
+		second := testkit.Must(other.ClaimMessages(ctx, later, later.Add(15*time.Minute), 1))(t)
+		testkit.Equal(t, "second sender", ids(second), "both")
+
+		held := testkit.Must(db.ExtendClaims(ctx, first, later.Add(time.Hour)))(t)
+		testkit.Equal(t, "still of the first sender", fmt.Sprint(held), "[mine]")
+		testkit.NoError(t, db.ReleaseMessages(ctx, first[:1]))
+		testkit.NoError(t, db.Postpone(ctx, first[0], testkit.Noon, "late"))
+		testkit.Equal(t, "for a third sender", ids(claim(t, db, later)), "")
+		testkit.Equal(t, "after the second one's claim", ids(claim(t, db, later.Add(15*time.Minute))), "both")
+		held = testkit.Must(other.ExtendClaims(ctx, second, later.Add(time.Hour)))(t)
+		testkit.Equal(t, "of the second sender", len(held), 0)
+	})
+}
+
 func TestTheLifeOfAMessage(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *database) {
 		ctx := t.Context()
@@ -266,16 +292,31 @@ func TestTheLifeOfAMessage(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+		claimed := map[string]notify.Message{}
+		take := func(at time.Time) string {
+			got := claim(t, db, at)
+			for _, l := range got {
+				claimed[l.ID] = l
+			}
+			return ids(got)
+		}
+		under := func(ids ...string) (list []notify.Message) {
+			for _, id := range ids {
+				list = append(list, claimed[id])
+			}
+			return list
+		}
 		do(db.Enqueue(ctx, []notify.Message{message("released"), message("later"), message("sent"), message("failed")}))
-		testkit.Equal(t, "due", ids(claim(t, db, testkit.Noon)), "failed later released sent")
-		testkit.Equal(t, "claimed", ids(claim(t, db, testkit.Noon)), "")
-		do(db.ReleaseMessages(ctx, []notify.Message{message("released")}))
-		do(db.Postpone(ctx, message("later"), testkit.Noon.Add(time.Hour), "greylisted\x00"))
-		do(db.ExtendClaims(ctx, []notify.Message{message("released"), message("later"), message("sent")}, testkit.Noon.Add(20*time.Minute)))
-		testkit.Equal(t, "when the first claim is over", ids(claim(t, db, testkit.Noon.Add(16*time.Minute))), "failed released")
-		do(db.ReleaseMessages(ctx, []notify.Message{message("released"), message("failed")}))
-		testkit.Equal(t, "claimed again", ids(claim(t, db, testkit.Noon)), "failed released")
-		do(db.ReleaseMessages(ctx, []notify.Message{message("released")}))
+		testkit.Equal(t, "due", take(testkit.Noon), "failed later released sent")
+		testkit.Equal(t, "claimed", take(testkit.Noon), "")
+		do(db.ReleaseMessages(ctx, under("released")))
+		do(db.Postpone(ctx, claimed["later"], testkit.Noon.Add(time.Hour), "greylisted\x00"))
+		held := testkit.Must(db.ExtendClaims(ctx, under("released", "later", "sent"), testkit.Noon.Add(20*time.Minute)))(t)
+		testkit.Equal(t, "held", fmt.Sprint(held), "[sent]")
+		testkit.Equal(t, "when the first claim is over", take(testkit.Noon.Add(16*time.Minute)), "failed released")
+		do(db.ReleaseMessages(ctx, under("released", "failed")))
+		testkit.Equal(t, "claimed again", take(testkit.Noon), "failed released")
+		do(db.ReleaseMessages(ctx, under("released")))
 		do(db.MailServerDown(ctx, testkit.Noon, "down"))
 		do(db.MailServerDown(ctx, testkit.Noon.Add(time.Hour), "still down"))
 		state := testkit.Must(db.MailState(ctx, 3))(t)
@@ -283,7 +324,7 @@ func TestTheLifeOfAMessage(t *testing.T) {
 		testkit.Equal(t, "why", state.Reason, "still down")
 		testkit.Equal(t, "waiting, counted to three", state.Waiting, 3)
 		testkit.Equal(t, "oldest", state.Oldest, testkit.Noon)
-		testkit.Equal(t, "released", ids(claim(t, db, testkit.Noon)), "released")
+		testkit.Equal(t, "released", take(testkit.Noon), "released")
 
 		do(db.MailServerUp(ctx))
 		do(db.MarkSent(ctx, message("sent"), testkit.Noon.Add(time.Minute)))
@@ -291,8 +332,8 @@ func TestTheLifeOfAMessage(t *testing.T) {
 		do(db.GiveUpMessage(ctx, message("failed"), testkit.Noon.Add(2*time.Minute), "no such user", e))
 		// A late result changes nothing, and writes no entry.
 		do(db.GiveUpMessage(ctx, message("sent"), testkit.Noon.Add(3*time.Minute), "late", e))
-		do(db.Postpone(ctx, message("failed"), testkit.Noon, "late"))
-		do(db.ReleaseMessages(ctx, []notify.Message{message("sent"), message("failed")}))
+		do(db.Postpone(ctx, claimed["failed"], testkit.Noon, "late"))
+		do(db.ReleaseMessages(ctx, under("sent", "failed")))
 		testkit.Equal(t, "entries", actions(fixture.Entries(t, db)), "[mail.failed]")
 		state = testkit.Must(db.MailState(ctx, 10))(t)
 		testkit.Equal(t, "failing", state.Failing, time.Time{})

@@ -81,6 +81,8 @@ type Message struct {
 	Params   Params
 	Made     time.Time
 	Tries    int // temporary rejections so far
+
+	Claim string // by which a sender has it; empty for others
 }
 
 // Event is an audit entry with what the store knows about its object.

@@ -111,6 +111,9 @@ func (n *Notifier) deliverBatch(ctx context.Context, held *claim, msgs []Message
 		if held.over(n.c.Now()) {
 			return nil, nil // another sender may have them by now
 		}
+		if !held.has(l) {
+			continue
+		}
 		if tried, err := n.send(ctx, conn, l); err != nil {
 			if tried {
 				i++

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -452,19 +453,56 @@ func TestASenderKeepsItsMessagesWhileItLives(t *testing.T) {
 	testkit.Equal(t, "mails after its claim", len(d.server.Mails()), 2)
 }
 
+// After a pause longer than its claim, a sender leaves to others what they claimed meanwhile.
+func TestASenderSendsNothingThatAnotherOneClaimed(t *testing.T) {
+	t.Parallel()
+	const claim = 30 * time.Millisecond
+	renewed := make(chan time.Time, 100)
+	var taken []notify.Message
+	var d *harness
+	steal := stealing{renewals: renewals{until: renewed}, steal: sync.OnceFunc(func() {
+		later := d.clock.Now().Add(time.Hour)
+		taken = testkit.Must(d.db.ClaimMessages(t.Context(), later, later.Add(time.Hour), 10))(t)
+	})}
+	d = open(t, func(c *notify.Config, _ *notify.ServerConfig) { steal.Store, c.Store, c.Claim = c.Store, &steal, claim })
+	release := d.server.Hold()
+	defer release()
+	d.issue(anna, "iPhone", year)
+	d.issue("bob", "Pixel", year)
+	d.write()
+	done := make(chan error, 1)
+	go func() { done <- d.Deliver(context.WithoutCancel(t.Context())) }()
+	<-renewed // the first message is on its way, the claims are gone
+	release()
+	testkit.NoError(t, <-done)
+	testkit.Equal(t, "claimed by the other sender", len(taken), 2)
+	testkit.Equal(t, "mails", len(d.server.Mails()), 1)
+}
+
+// stealing is a store in which another sender claims all messages before the first renewal.
+type stealing struct {
+	renewals
+	steal func()
+}
+
+func (s *stealing) ExtendClaims(ctx context.Context, msgs []notify.Message, until time.Time) ([]string, error) {
+	s.steal()
+	return s.renewals.ExtendClaims(ctx, msgs, until)
+}
+
 // renewals is a store that shows how claims are extended.
 type renewals struct {
 	notify.Store
 	until chan<- time.Time
 }
 
-func (s renewals) ExtendClaims(ctx context.Context, msgs []notify.Message, until time.Time) error {
-	err := s.Store.ExtendClaims(ctx, msgs, until)
+func (s renewals) ExtendClaims(ctx context.Context, msgs []notify.Message, until time.Time) ([]string, error) {
+	held, err := s.Store.ExtendClaims(ctx, msgs, until)
 	select {
 	case s.until <- until:
 	default:
 	}
-	return err
+	return held, err
 }
 
 // Acts do not wait for mail: while a server holds a message, acts and the collector go

@@ -51,10 +51,11 @@ type Store interface {
 	ClaimMessages(ctx context.Context, now, until time.Time, limit int) ([]Message, error)
 
 	// ExtendClaims keeps claimed messages that are not dealt with from other senders for
-	// longer.
-	ExtendClaims(ctx context.Context, msgs []Message, until time.Time) error
+	// longer. It returns the ids of those: without the others that another sender claimed since.
+	ExtendClaims(ctx context.Context, msgs []Message, until time.Time) (held []string, err error)
 
-	// ReleaseMessages makes claimed messages available again, unchanged.
+	// ReleaseMessages makes claimed messages available again, unchanged, as far as they are
+	// under their claim. The same goes for Postpone.
 	ReleaseMessages(ctx context.Context, msgs []Message) error
 
 	// MarkSent closes a message, deletes its address and parameters, and records that
