@@ -69,12 +69,12 @@ func directory(t testing.TB, domain, server, reader, password, caFile string) []
 func startPortal(t testing.TB, environ ...string) *portal {
 	t.Helper()
 	p := &portal{t: t, data: t.TempDir()}
-	address := testkit.Must(daemon.Address(8443, 8080, 9843))(t)
+	address := testkit.Must(daemon.Address(8443, 8080, 8444, 9843))(t)
 	p.https, p.http, p.ops = "https://"+net.JoinHostPort(address, "8443"), "http://"+net.JoinHostPort(address, "8080"), "http://"+net.JoinHostPort(address, "9843")
 	p.environ = append([]string{
 		"CERTPORTAL_DATA=" + p.data, "CERTPORTAL_ORGANIZATION=Example",
 		"CERTPORTAL_LISTEN=" + p.https[len("https://"):], "CERTPORTAL_LISTEN_HTTP=" + p.http[len("http://"):],
-		"CERTPORTAL_LISTEN_OPS=" + p.ops[len("http://"):], "CERTPORTAL_LISTEN_CHECK=",
+		"CERTPORTAL_LISTEN_OPS=" + p.ops[len("http://"):], "CERTPORTAL_LISTEN_CHECK=" + net.JoinHostPort(address, "8444"),
 		"CERTPORTAL_PUBLIC_URL=" + p.https, "CERTPORTAL_PUBLIC_HTTP_URL=" + p.http,
 		"CERTPORTAL_CERTIFICATES_DEVICES=1000", "CERTPORTAL_CERTIFICATES_PER_HOUR=100000", "CERTPORTAL_CERTIFICATES_PREPARED_KEYS=0",
 	}, environ...)

@@ -19,9 +19,9 @@ import (
 func BenchmarkSetup(b *testing.B) {
 	for b.Loop() {
 		folder := b.TempDir()
-		address := testkit.Must(daemon.Address(8443, 8080, 9843))(b)
+		address := testkit.Must(daemon.Address(8443, 8080, 8444, 9843))(b)
 		p := &portal{t: b, data: folder, https: "https://" + net.JoinHostPort(address, "8443"), http: "http://" + net.JoinHostPort(address, "8080"), ops: "http://" + net.JoinHostPort(address, "9843")}
-		p.environ = []string{"CERTPORTAL_LISTEN_OPS=" + p.ops[len("http://"):], "CERTPORTAL_LISTEN_CHECK="}
+		p.environ = []string{"CERTPORTAL_LISTEN_OPS=" + p.ops[len("http://"):], "CERTPORTAL_LISTEN_CHECK=" + net.JoinHostPort(address, "8444")}
 		settings := []string{"--config", filepath.Join(folder, "certportal.yaml")}
 		run := func(args ...string) string {
 			out, err := p.command(append(args, settings...)...).CombinedOutput()
