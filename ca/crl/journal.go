@@ -22,7 +22,11 @@ import (
 // JournalConfig is what a journal works with.
 type JournalConfig struct {
 	Path  string // created with its folder if it does not exist
+	Name  string // of the file in errors; optional, default Path
 	Store Store
+
+	// NoLink refuses a symbolic link at Path.
+	NoLink bool
 
 	// Lists gives the lists in force, whose numbers are recorded too. Optional.
 	Lists func() []List
@@ -109,23 +113,33 @@ func OpenJournal(c JournalConfig) (*Journal, error) {
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
+	if c.Name == "" {
+		c.Name = c.Path
+	}
 	if err := os.MkdirAll(filepath.Dir(c.Path), 0o700); err != nil {
 		return nil, fmt.Errorf("making folder of journal: %w", err)
 	}
-	file, err := os.OpenFile(c.Path, os.O_RDWR|os.O_CREATE, 0o600)
+	file, err := c.open()
 	if err != nil {
 		return nil, fmt.Errorf("opening journal: %w", err)
 	}
 	if errors.Is(durable.Lock(file), durable.ErrLocked) {
-		return nil, errors.Join(fmt.Errorf("opening journal %s: another portal writes it: give each its own", c.Path), file.Close())
+		return nil, errors.Join(fmt.Errorf("opening journal %s: another portal writes it: give each its own", c.Name), file.Close())
 	}
 	j := &Journal{
 		c: c, file: file, nudge: make(chan struct{}, 1), numbers: map[string]int64{}, recent: map[ca.Serial]bool{},
 	}
 	if err := j.findEnd(); err != nil {
-		return nil, errors.Join(fmt.Errorf("reading end of journal %s: %w", c.Path, err), file.Close())
+		return nil, errors.Join(fmt.Errorf("reading end of journal %s: %w", c.Name, err), file.Close())
 	}
 	return j, nil
+}
+
+func (c JournalConfig) open() (*os.File, error) {
+	if c.NoLink {
+		return durable.OpenNoLink(c.Path)
+	}
+	return os.OpenFile(c.Path, os.O_RDWR|os.O_CREATE, 0o600)
 }
 
 // findEnd reads the last whole line.
@@ -259,14 +273,14 @@ func (j *Journal) each(size int64, do func(number int, l line) error) error {
 		n++
 		var l line
 		if err := json.Unmarshal(lines.Bytes(), &l); err != nil || l.Issuer == "" {
-			return fmt.Errorf("line %d of journal %s is damaged: %w", n, j.c.Path, errors.Join(err, errLine))
+			return fmt.Errorf("line %d of journal %s is damaged: %w", n, j.c.Name, errors.Join(err, errLine))
 		}
 		if err := do(n, l); err != nil {
-			return fmt.Errorf("line %d of journal %s: %w", n, j.c.Path, err)
+			return fmt.Errorf("line %d of journal %s: %w", n, j.c.Name, err)
 		}
 	}
 	if err := lines.Err(); err != nil {
-		return fmt.Errorf("line %d of journal %s is damaged: %w", n+1, j.c.Path, err)
+		return fmt.Errorf("line %d of journal %s is damaged: %w", n+1, j.c.Name, err)
 	}
 	return nil
 }

@@ -153,5 +153,16 @@ func RemoveTemporary(folder string, age time.Duration) {
 	}
 }
 
+// OpenNoLink opens a file of the portal for reading and writing, and makes it where there is
+// none. It refuses a symbolic link: root, who runs a command in a folder of the portal's
+// account, would write where that account may not.
+func OpenNoLink(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|NoFollow, 0o600)
+	if info, look := os.Lstat(path); err != nil && look == nil && info.Mode()&fs.ModeSymlink != 0 {
+		return nil, fmt.Errorf("%s is a symbolic link: put the file itself there", path)
+	}
+	return f, err
+}
+
 // ErrLocked says that another process holds the lock.
 var ErrLocked = errors.New("another process holds the lock")

@@ -5,6 +5,8 @@ package durable
 import (
 	"errors"
 	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -31,4 +33,23 @@ func TestLock(t *testing.T) {
 	if err := Lock(second); err != nil {
 		t.Errorf("released: %v", err)
 	}
+}
+
+func TestOpenNoLink(t *testing.T) {
+	dir := t.TempDir()
+	link, target := filepath.Join(dir, "portal.lock"), filepath.Join(dir, "elsewhere")
+	if err := os.Symlink(target, link); err != nil {
+		t.Fatal(err)
+	}
+	if f, err := OpenNoLink(link); err == nil || !strings.Contains(err.Error(), "portal.lock is a symbolic link") {
+		t.Errorf("a link: got %v, %v", f, err)
+	}
+	if _, err := os.Lstat(target); err == nil {
+		t.Error("the link was followed")
+	}
+	f, err := OpenNoLink(target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
 }

@@ -22,7 +22,7 @@ func LockForCommand(s *config.Settings) (*os.File, error) {
 }
 
 func lockData(s *config.Settings, held string) (*os.File, error) {
-	f, err := os.OpenFile(s.Path("portal.lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := durable.OpenNoLink(s.Path("portal.lock"))
 	if err != nil {
 		return nil, fmt.Errorf("locking data folder: %w", err)
 	}

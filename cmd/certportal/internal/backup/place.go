@@ -1,6 +1,7 @@
 package backup
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,9 +16,9 @@ import (
 // stagePrefix begins the names of folders in which a restore is prepared.
 const stagePrefix = ".certportal-restore-"
 
-// lockFile opens and locks a file.
+// lockFile opens and locks a file, which must be no link.
 func lockFile(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := durable.OpenNoLink(path)
 	if err != nil {
 		return nil, err
 	}
@@ -31,7 +32,8 @@ func lockFile(path string) (*os.File, error) {
 type place struct {
 	data  string
 	lock  *os.File
-	stage string
+	stage string   // path of the folder in which the restore is prepared
+	into  *os.Root // that folder
 }
 
 // kept are the files that may be in the place of a restore: what a file system or a start
@@ -77,7 +79,18 @@ func (p *place) prepare() (err error) {
 			return err
 		}
 	}
-	p.stage, err = os.MkdirTemp(p.data, stagePrefix+"*")
+	// Not by its path, in which the account of the portal could put a link.
+	root, err := os.OpenRoot(p.data)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	name := stagePrefix + rand.Text()
+	if err := root.Mkdir(name, 0o700); err != nil {
+		return err
+	}
+	p.stage = filepath.Join(p.data, name)
+	p.into, err = root.OpenRoot(name)
 	return err
 }
 
@@ -95,7 +108,9 @@ func checkEmpty(data string) error {
 }
 
 // leave removes what was prepared and ends the lock.
-func (p *place) leave() error { return errors.Join(os.RemoveAll(p.stage), p.lock.Close()) }
+func (p *place) leave() error {
+	return errors.Join(p.into.Close(), os.RemoveAll(p.stage), p.lock.Close())
+}
 
 // checkDatabaseFile refuses a SQLite file that is there.
 func checkDatabaseFile(path string) error {

@@ -1,6 +1,7 @@
 package backup
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,4 +20,30 @@ func TestF15_NoPartOfADatabaseStaysBehind(t *testing.T) {
 	if err := checkWhole(path); err == nil || !strings.Contains(err.Error(), "portal.db-wal has a part") {
 		t.Errorf("got %v, want that a part is in portal.db-wal", err)
 	}
+}
+
+// Root runs backup and restore in a folder of the portal's account: a link there must not lead
+// what is written to another place.
+func TestA13_LinksAreNotFollowed(t *testing.T) {
+	data, elsewhere := t.TempDir(), t.TempDir()
+	testkit.NoError(t, os.Symlink(filepath.Join(elsewhere, "made"), filepath.Join(data, "backup.lock")))
+	_, err := Source{Data: data}.lock()
+	testkit.Contains(t, "the lock of a backup", fmt.Sprint(err), "backup.lock is a symbolic link")
+
+	place := t.TempDir()
+	testkit.NoError(t, os.Symlink(filepath.Join(elsewhere, "made"), filepath.Join(place, "portal.lock")))
+	_, err = takePlace(place)
+	testkit.Contains(t, "the lock of a restore", fmt.Sprint(err), "portal.lock is a symbolic link")
+
+	p := testkit.Must(takePlace(t.TempDir()))(t)
+	testkit.NoError(t, os.Symlink(elsewhere, filepath.Join(p.stage, "ca")))
+	testkit.NoError(t, os.Symlink(filepath.Join(elsewhere, "made"), filepath.Join(p.stage, "portal.db")))
+	write := into(p.into)
+	for _, name := range []string{caFolder + "root.crt", databaseName} {
+		if err := write(name, strings.NewReader("x")); err == nil {
+			t.Errorf("%s was written through a link", name)
+		}
+	}
+	testkit.NoError(t, p.leave())
+	testkit.Equal(t, "files elsewhere", len(testkit.Must(os.ReadDir(elsewhere))(t)), 0)
 }

@@ -38,26 +38,29 @@ func (r *restore) replay(ctx context.Context, db *store.DB, o *Outcome) error {
 	own := filepath.Join(r.place.stage, journalName)
 	o.Given = r.inUse() || r.Newer != ""
 	if !o.Given {
-		return r.recall(ctx, db, own, o)
+		return r.recall(ctx, db, own, inBackup, o)
 	}
-	if err := r.recall(ctx, db, own, o); err != nil && ctx.Err() == nil {
+	if err := r.recall(ctx, db, own, inBackup, o); err != nil && ctx.Err() == nil {
 		r.Log.Warn("the journal in the backup brings nothing back", "err", err)
 	}
-	path, known := r.Journal, max(o.Number, o.Since.Last)
+	path, name, known := r.Journal, r.Journal, max(o.Number, o.Since.Last)
 	if r.Newer != "" {
-		path = own
+		path, name = own, r.Newer
 		if err := replaceBy(own, r.Newer); err != nil {
 			return err
 		}
 	}
-	err := r.recall(ctx, db, path, o)
+	err := r.recall(ctx, db, path, name, o)
 	o.Newer = o.Since.Last > known
 	return err
 }
 
-// recall replays one journal.
-func (r *restore) recall(ctx context.Context, db *store.DB, path string, o *Outcome) error {
-	j, err := crl.OpenJournal(crl.JournalConfig{Path: path, Store: db, Now: r.Now, Log: r.Log})
+// inBackup names the journal of the backup.
+const inBackup = "in the backup"
+
+// recall replays one journal, by the name that the operator knows.
+func (r *restore) recall(ctx context.Context, db *store.DB, path, name string, o *Outcome) error {
+	j, err := crl.OpenJournal(crl.JournalConfig{Path: path, Name: name, NoLink: true, Store: db, Now: r.Now, Log: r.Log})
 	if err != nil {
 		return err
 	}

@@ -56,6 +56,27 @@ func TestF15_JournalThatIsNotNewer(t *testing.T) {
 	testkit.Contains(t, "journal", string(testkit.Must(os.ReadFile(to.Journal))(t)), `"revoked":`)
 }
 
+// TestF15_DamagedJournalIsNamed: an operator finds the file by the name that was given.
+func TestF15_DamagedJournalIsNamed(t *testing.T) {
+	i := newInstallation(t, fixture.SQLite(t))
+	fixture.NewEnrolment(t, "ben", "Phone").Issue(t, i.DB)
+	i.follow(t, 1)
+	text := string(testkit.Must(os.ReadFile(i.Journal))(t))
+	damaged := filepath.Join(t.TempDir(), "kept.journal")
+	testkit.NoError(t, os.WriteFile(damaged, []byte("no line\n"+text), 0o600))
+	file, to := i.backup(t), i.target(t)
+	to.Newer = damaged
+	_, err := Restore(t.Context(), file, i.key, to)
+	testkit.Contains(t, "error", fmt.Sprint(err), "journal "+damaged)
+	testkit.Equal(t, "the temporary name in it", strings.Contains(fmt.Sprint(err), stagePrefix), false)
+
+	to = i.target(t)
+	testkit.NoError(t, os.MkdirAll(filepath.Dir(to.Journal), 0o700))
+	testkit.NoError(t, os.Symlink(i.Journal, to.Journal))
+	_, err = Restore(t.Context(), file, i.key, to)
+	testkit.Contains(t, "a link", fmt.Sprint(err), "is a symbolic link")
+}
+
 // TestF15_RestoreListsWhatOtherCAsIssued: the portal forgets whose they are, and cannot
 // revoke them there.
 func TestF15_RestoreListsWhatOtherCAsIssued(t *testing.T) {

@@ -104,7 +104,7 @@ func (r *restore) sink(ctx context.Context, h Header) sink {
 	for _, t := range h.Tables {
 		columns[t.Name] = t
 	}
-	write := into(r.place.stage)
+	write := into(r.place.into)
 	return sink{
 		file: func(name string, content io.Reader) error {
 			if refused != nil {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -27,8 +28,13 @@ func Verify(ctx context.Context, file string, key Key, work string) (r Report, e
 		return r, fmt.Errorf("verifying backup: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
+	root, err := os.OpenRoot(folder)
+	if err != nil {
+		return r, fmt.Errorf("verifying backup: %w", err)
+	}
+	defer root.Close()
 	r, err = unpack(file, key, func(Header) sink {
-		return sink{file: into(folder), table: func(_ string, rows io.Reader) (int64, error) { return countLines(rows) }}
+		return sink{file: into(root), table: func(_ string, rows io.Reader) (int64, error) { return countLines(rows) }}
 	})
 	if err != nil {
 		return r, err
@@ -70,18 +76,18 @@ func unpack(file string, key Key, to func(Header) sink) (r Report, err error) {
 	return r, err
 }
 
-// into writes the files of a backup into a folder.
-func into(folder string) func(string, io.Reader) error {
+// into writes the files of a backup into a folder, and nowhere else, also when links are put
+// into it meanwhile.
+func into(folder *os.Root) func(string, io.Reader) error {
 	return func(name string, content io.Reader) error {
-		path := filepath.Join(folder, filepath.Base(name))
-		mode := os.FileMode(0o600)
+		path := filepath.Base(name)
 		if of, ok := caFile(name); ok {
-			path = filepath.Join(folder, "ca", of)
-			if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			path = filepath.Join("ca", of)
+			if err := folder.Mkdir("ca", 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 				return err
 			}
 		}
-		f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+		f, err := folder.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 		if err != nil {
 			return fmt.Errorf("writing %s: %w", name, err)
 		}
