@@ -169,7 +169,7 @@ func clientsAtOnce() int {
 // enrol and one revokes without pause. What the disk was not asked to flush is lost, wholly or
 // in part. All that clients received and that was confirmed to them is stored, every
 // certificate was recorded before it was signed, numbers of lists never go back, and the audit
-// log and the journal are whole.
+// log and the journal are whole. Most of its time goes into three starts of a machine.
 func TestF16_PowerLoss(t *testing.T) {
 	slow(t)
 	p := startPowered(t)
