@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/pressly/goose/v3"
+
 	"certportal/internal/audit"
 	"certportal/internal/test/testkit"
 	"certportal/internal/test/testkit/fixture"
@@ -51,4 +53,21 @@ func TestProbeOfAFileThatWasTakenAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantMoved(t, "probing", db.Probe(t.Context()))
+}
+
+// A program that runs while the records are moved to another database writes nothing more.
+func TestF17_AProgramNoticesThatItsRecordsMoved(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *database) {
+		testkit.NoError(t, db.CheckWritable(t.Context()))
+		mark := "CREATE TRIGGER moved_away BEFORE UPDATE ON ledger_head BEGIN SELECT RAISE(ABORT, 'moved'); END"
+		if db.dialect == goose.DialectPostgres {
+			mark = "CREATE TRIGGER moved_away BEFORE UPDATE ON ledger_head FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('moved')"
+		}
+		testkit.Must(db.plain.ExecContext(t.Context(), mark))(t)
+		wantError(t, "looking", db.CheckWritable(t.Context()), store.ErrMoved)
+		wantError(t, "writing", db.Note(t.Context(), fixture.NewEntry(testkit.Noon, audit.SignedIn, anna)), store.ErrMoved)
+		wantError(t, "stopped", db.Stopped(), store.ErrMoved)
+		wantError(t, "probing", db.Probe(t.Context()), store.ErrMoved)
+		testkit.Equal(t, "entries, which can be read", len(fixture.Entries(t, db)), 0)
+	})
 }

@@ -78,6 +78,7 @@ type App struct {
 	web            *web.Server
 	further        []web.Anchor // CA certificates of the settings
 
+	loops    loops
 	stopping atomic.Bool // a signal came
 	fresh    freshConnections
 	ops      http.Handler // health and metrics
@@ -291,8 +292,20 @@ func (p *App) sweep(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// Close closes the listeners, the directory, the journal and the database.
+// Close closes the listeners, the directory, the journal and the database. When background work
+// hangs, which may hold what closing needs, the end of the program does it.
 func (p *App) Close() error {
+	if !p.loops.stuck {
+		return p.closeAll()
+	}
+	var closed error
+	if !endsWithin(stuckWithin, func() { closed = p.closeAll() }) {
+		return errors.New("closing what was open did not end in time")
+	}
+	return closed
+}
+
+func (p *App) closeAll() error {
 	var errs []error
 	for _, l := range []net.Listener{p.https, p.http, p.opsPort, p.checkPort, p.revokerPort} {
 		if l == nil {

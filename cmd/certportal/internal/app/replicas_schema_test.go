@@ -46,6 +46,25 @@ func TestF18_RunningOlderReplicaStopsWriting(t *testing.T) {
 	testkit.Equal(t, "list", status(t, p.client(), p.Public.HTTP.String()+"/crl/issuing.crl"), http.StatusOK)
 }
 
+// A portal that runs while its records are moved to another database says so.
+func TestF17_RunningPortalNoticesThatItsRecordsMoved(t *testing.T) {
+	environ := onPostgres(t)
+	p := testkit.Must(openWith(t, t.TempDir(), environ))(t)
+	serveUntilEnd(t, p)
+	plain := testkit.Must(sql.Open("pgx", environ["CERTPORTAL_DATABASE"]))(t)
+	defer plain.Close()
+	testkit.Must(plain.ExecContext(t.Context(), // as the end of a move leaves it
+		"CREATE TRIGGER moved_away BEFORE UPDATE ON ledger_head FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('moved')"))(t)
+	testkit.Eventually(t, "it notices by itself", func() bool { return errors.Is(p.DB.Stopped(), store.ErrMoved) })
+	testkit.Eventually(t, "readiness is red", func() bool { code, _ := p.onOps(t, "/readyz"); return code == http.StatusServiceUnavailable })
+	_, body := p.onOps(t, "/readyz")
+	testkit.Contains(t, "readiness", body, "the records of this database were moved to another one")
+	if !p.hasAlert(t, "records-moved") {
+		t.Error("there is no alert")
+	}
+	testkit.Equal(t, "list", status(t, p.client(), p.Public.HTTP.String()+"/crl/issuing.crl"), http.StatusOK)
+}
+
 // A wrong passphrase on a new replica seals it: it starts, serves lists, and issues nothing.
 func TestWrongPassphraseSealsANewReplica(t *testing.T) {
 	environ := onPostgres(t)

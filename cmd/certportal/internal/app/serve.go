@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
-	"sync"
 	"time"
 
 	"certportal/web"
@@ -33,7 +32,7 @@ func (p *App) Serve(ended context.Context) error {
 		all = append(all, revokers)
 		go func() { failed <- revokers.ServeTLS(p.revokerPort, "", "") }()
 	}
-	clocks := p.runClocks(ctx)
+	p.runClocks(ctx)
 	p.log.Info("serving", "version", p.program.Version, "https", p.https.Addr().String(), "http", p.http.Addr().String(),
 		"public", p.Public.HTTPS.String(), "check", addressOf(p.checkPort), "ops", addressOf(p.opsPort), "revoker", addressOf(p.revokerPort))
 
@@ -49,54 +48,51 @@ func (p *App) Serve(ended context.Context) error {
 	defer cancel()
 	p.finish(grace, all)
 	p.Registrar.DrainUpstream(grace)
-	clocks.Wait()
+	p.awaitLoops(grace)
 	p.writeLast(context.WithoutCancel(ctx))
 	p.log.Info("stopped")
 	return err
 }
 
-// schemaEvery is how often it is looked whether a newer program moved the schema on.
+// schemaEvery is how often it is looked whether a newer program moved the schema on, or the
+// records were moved to another database.
 const schemaEvery = 5 * time.Second
 
 // runClocks starts the background work: prepared keys, CRLs, OCSP, drift watch, mail,
 // audit log, sweep, TLS renewal.
-func (p *App) runClocks(ctx context.Context) *sync.WaitGroup {
-	var clocks sync.WaitGroup
-	clocks.Go(func() { p.keys.Run(ctx) })
-	clocks.Go(func() { p.CA.Line.Run(ctx) })
-	clocks.Go(func() { p.CA.RunTokens(ctx, p.log) })
-	clocks.Go(func() { p.followAuthorities(ctx) })
-	clocks.Go(func() { p.lists.Run(ctx) })
-	clocks.Go(func() { p.company.Run(ctx) })
-	clocks.Go(func() { p.ocsp.Run(ctx) })
-	clocks.Go(func() { p.journal.Run(ctx) })
-	clocks.Go(func() { p.watch.Run(ctx) })
+func (p *App) runClocks(ctx context.Context) {
+	l := &p.loops
+	l.run("prepared keys", func() { p.keys.Run(ctx) })
+	l.run("issuing CAs", func() { p.CA.Line.Run(ctx) })
+	l.run("tokens", func() { p.CA.RunTokens(ctx, p.log) })
+	l.run("changes of issuing CAs", func() { p.followAuthorities(ctx) })
+	l.run("revocation lists", func() { p.lists.Run(ctx) })
+	l.run("lists of the company", func() { p.company.Run(ctx) })
+	l.run("online answers", func() { p.ocsp.Run(ctx) })
+	l.run("journal of revocations", func() { p.journal.Run(ctx) })
+	l.run("drift watch", func() { p.watch.Run(ctx) })
 	if p.mail != nil {
-		clocks.Go(func() { p.mail.Run(ctx) })
+		l.run("mail", func() { p.mail.Run(ctx) })
 	}
-	clocks.Go(func() { p.admin.Run(ctx) })
-	clocks.Go(func() { p.admin.RunHourly(ctx) })
-	clocks.Go(func() { p.audit.Run(ctx) })
+	l.run("orders of administrators", func() { p.admin.Run(ctx) })
+	l.run("numbers of the overview", func() { p.admin.RunHourly(ctx) })
+	l.run("audit log", func() { p.audit.Run(ctx) })
 	if p.Settings.Backup.Folder != "" {
-		clocks.Go(func() { p.backUp(ctx) })
-		every(ctx, &clocks, backupLook, func() { p.backUp(ctx) })
+		l.run("backup", func() { p.backUp(ctx) })
+		l.every(ctx, "backup", backupLook, func() { p.backUp(ctx) })
 	}
 	logExpiries := p.doctor.LogExpiries()
 	logExpiries(ctx)
-	every(ctx, &clocks, time.Hour, func() { logExpiries(ctx) })
+	l.every(ctx, "expiries", time.Hour, func() { logExpiries(ctx) })
 	if p.scep != nil {
-		every(ctx, &clocks, time.Hour, func() {
-			if err := p.scep.Refresh(ctx); err != nil && ctx.Err() == nil {
-				p.log.Error("refreshing the SCEP agent", "err", err)
-			}
-		})
+		l.every(ctx, "SCEP", time.Hour, func() { p.refreshSCEP(ctx) })
 	}
 	if p.ldap != nil {
-		clocks.Go(func() { p.checkAtStart(ctx) })
-		clocks.Go(func() { p.followLock(ctx) })
+		l.run("first look at the directory", func() { p.checkAtStart(ctx) })
+		l.run("policy of passwords", func() { p.followLock(ctx) })
 	}
-	every(ctx, &clocks, schemaEvery, func() { _ = p.DB.CheckSchema(ctx) }) // logs, and ends writing
-	every(ctx, &clocks, clockEvery, func() {
+	l.every(ctx, "schema", schemaEvery, func() { _ = p.DB.CheckWritable(ctx) }) // logs, and ends writing
+	l.every(ctx, "clock and sweep", clockEvery, func() {
 		p.clock.check(ctx)
 		if err := p.sweep(ctx); err != nil && ctx.Err() == nil {
 			p.log.Error("sweeping", "err", err)
@@ -105,34 +101,23 @@ func (p *App) runClocks(ctx context.Context) *sync.WaitGroup {
 			p.refreshTLS(ctx)
 		}
 	})
-	clocks.Go(func() { p.Registrar.RunUpstreams(ctx) })
+	l.run("other CAs", func() { p.Registrar.RunUpstreams(ctx) })
 	if p.tls.acme != nil {
-		clocks.Go(func() { p.tls.acme.Run(ctx) })
+		l.run("certificate by ACME", func() { p.tls.acme.Run(ctx) })
 	}
-	every(ctx, &clocks, 12*time.Hour, func() { p.refreshTLS(ctx) })
-	return &clocks
+	l.every(ctx, "TLS certificate", 12*time.Hour, func() { p.refreshTLS(ctx) })
+}
+
+func (p *App) refreshSCEP(ctx context.Context) {
+	if err := p.scep.Refresh(ctx); err != nil && ctx.Err() == nil {
+		p.log.Error("refreshing the SCEP agent", "err", err)
+	}
 }
 
 func (p *App) refreshTLS(ctx context.Context) {
 	if err := p.tls.refresh(ctx); err != nil && ctx.Err() == nil {
 		p.log.Error("refreshing the TLS certificate", "err", err)
 	}
-}
-
-// every calls do at an interval until the context ends.
-func every(ctx context.Context, group *sync.WaitGroup, interval time.Duration, do func()) {
-	group.Go(func() {
-		ticker := time.NewTicker(interval)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-ticker.C:
-				do()
-			}
-		}
-	})
 }
 
 // servers returns the https and the plain-http server.

@@ -9,18 +9,23 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"certportal/internal/test/testkit"
 )
 
 // TestF15_JournalHasWhatTheLastRequestsDid revokes a certificate after the signal to stop,
 // while a request is under way that never ends and is cut off. A database that is lost then is
-// restored with the journal. It costs the time that such a request has.
+// restored with the journal. It costs the time that such a request has. Background work that
+// hangs is named in the log and does not hold up the end (F20).
 func TestF15_JournalHasWhatTheLastRequestsDid(t *testing.T) {
 	t.Parallel()
 	data := t.TempDir()
 	p := testkit.Must(open(t, data))(t)
 	serial := issued(t, p)
+	log := testkit.NewLog(t)
+	p.log = log.Logger()
+	p.loops.run("work that hangs", func() { <-t.Context().Done() })
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- p.Serve(ctx) }()
@@ -36,6 +41,7 @@ func TestF15_JournalHasWhatTheLastRequestsDid(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Fatal(err)
 	}
+	testkit.Contains(t, "log", log.String(), `work="work that hangs"`)
 	journal := string(testkit.Must(os.ReadFile(filepath.Join(data, "revocation.journal")))(t))
 	for line := range strings.Lines(journal) {
 		if strings.Contains(line, serial.String()) && strings.Contains(line, `"revoked"`) {
@@ -43,4 +49,22 @@ func TestF15_JournalHasWhatTheLastRequestsDid(t *testing.T) {
 		}
 	}
 	t.Errorf("the journal lacks the revocation of %s:\n%s", serial, journal)
+}
+
+// What holds a lock that the end needs does not hold up the end either.
+func TestF20_EndsWithoutWhatHangs(t *testing.T) {
+	t.Parallel()
+	var l loops
+	hang := make(chan struct{})
+	l.run("b", func() { <-hang })
+	l.run("a", func() { <-hang })
+	l.run("ended", func() {})
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	testkit.Eventually(t, "the names are those that hang", func() bool { return fmt.Sprint(l.wait(over)) == "[a b]" })
+	testkit.Equal(t, "stuck", l.stuck, true)
+	testkit.Equal(t, "work that hangs", endsWithin(time.Millisecond, func() { <-hang }), false)
+	close(hang)
+	testkit.Equal(t, "afterwards", len(l.wait(t.Context())), 0)
+	testkit.Equal(t, "stuck afterwards", l.stuck, false)
 }

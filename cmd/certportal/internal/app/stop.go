@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 )
@@ -55,19 +56,35 @@ func (p *App) finish(grace context.Context, all []*http.Server) {
 }
 
 // lastWrites is how long the last writes may take, beside [shutdownGrace], which one slow
-// client can use up.
-const lastWrites = 2 * time.Second
+// client can use up, and stuckWithin how long closing may take after a loop that hangs.
+const (
+	lastWrites  = 2 * time.Second
+	stuckWithin = 200 * time.Millisecond
+)
+
+// awaitLoops waits for the background work, which ended its context before the servers did,
+// and logs what does not end: the program ends all the same.
+func (p *App) awaitLoops(grace context.Context) {
+	if names := p.loops.wait(grace); len(names) > 0 {
+		p.log.Error("background work did not end in time: the program ends without it", "work", strings.Join(names, ", "))
+	}
+}
 
 // writeLast writes what the last requests did to the journal, whose clock ended before them,
 // and what was left out of the audit log.
 func (p *App) writeLast(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, lastWrites)
 	defer cancel()
-	if err := p.journal.Follow(ctx); err != nil {
-		p.log.Error("writing the journal of revocations at shutdown", "err", err)
-	}
-	if _, err := p.DB.NoteAllFloods(ctx, p.Now()); err != nil {
-		p.log.Error("noting refusals that were left out of the audit log", "err", err)
+	ended := endsWithin(lastWrites, func() {
+		if err := p.journal.Follow(ctx); err != nil {
+			p.log.Error("writing the journal of revocations at shutdown", "err", err)
+		}
+		if _, err := p.DB.NoteAllFloods(ctx, p.Now()); err != nil {
+			p.log.Error("noting refusals that were left out of the audit log", "err", err)
+		}
+	})
+	if !ended {
+		p.log.Error("the last writes did not end in time: the program ends without them")
 	}
 }
 

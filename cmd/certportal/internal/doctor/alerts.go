@@ -243,8 +243,11 @@ func identity(c admin.Alert) string {
 // Alerts returns what needs attention. A part that does not answer is an alert, too.
 func (d *Doctor) Alerts(ctx context.Context) []admin.Alert {
 	list := append(clocks{d}.alerts(), d.caAlerts()...)
-	if errors.Is(d.c.DB.Stopped(), store.ErrSchemaNewer) {
+	switch err := d.c.DB.Stopped(); {
+	case errors.Is(err, store.ErrSchemaNewer):
 		list = append(list, admin.Alert{Key: "schema-newer", Critical: true, Value: d.c.DB.Node(), Path: "/admin/checks"})
+	case errors.Is(err, store.ErrMoved):
+		list = append(list, admin.Alert{Key: "records-moved", Critical: true, Value: d.c.DB.Node(), Path: "/admin/checks"})
 	}
 	if state, err := d.c.DB.DriftState(ctx); err != nil || !state.Stopped.IsZero() {
 		list = append(list, admin.Alert{Key: "watch", Critical: true, At: state.Stopped, Value: string(state.Reason)})
