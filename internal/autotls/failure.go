@@ -49,13 +49,17 @@ func (n notProven) Unwrap() error { return n.cause }
 // notKept says that the store did not take a certificate that is in use.
 type notKept struct{ cause error }
 
+const notKeptText = "the TLS certificate is in use here, but not yet recorded for the other portals, which is tried again without a new order: "
+
 // Error is for operators.
-func (n notKept) Error() string {
-	return fmt.Sprintf("the TLS certificate is in use here, but not yet recorded for the other portals, which is tried again without a new order: %v", n.cause)
-}
+func (n notKept) Error() string { return notKeptText + n.cause.Error() }
 
 // Unwrap gives the reason of the store.
 func (n notKept) Unwrap() error { return n.cause }
+
+// NotKept reports whether the server issued a certificate and the store did not take it, and
+// gives the reason.
+func (f Failure) NotKept() (reason string, is bool) { return strings.CutPrefix(f.Text, notKeptText) }
 
 // failure makes the record of a failure behind those before.
 func (m *Manager) failure(before Failure, err error) Failure {

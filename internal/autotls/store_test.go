@@ -126,6 +126,9 @@ func TestStoreRefuses(t *testing.T) {
 			testkit.Equal(t, "tries to record it", broken.kept, 1)
 			if fail == nil {
 				wantFailure(t, m, "not yet recorded", "audit log is altered")
+				reason, kept := failure(t, m).NotKept()
+				testkit.Equal(t, "reason", reason, "the audit log is altered")
+				testkit.Equal(t, "a failure to record", kept, true)
 				in.shift.Add(int64(5 * time.Minute))
 				testkit.Equal(t, "after the pause", leaf(t, m), first)
 				testkit.Equal(t, "tries", failure(t, m).Tries, 2)

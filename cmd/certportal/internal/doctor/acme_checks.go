@@ -85,7 +85,13 @@ func (d tlsCheck) orders(ctx context.Context) []portal.Finding {
 	default:
 		failed = portal.FindingFailed
 	}
-	if !failure.Since.IsZero() {
+	reason, notKept := failure.NotKept()
+	switch {
+	case failure.Since.IsZero():
+	case notKept:
+		add(portal.FindingFailed, portal.Say("acme-unrecorded", "%s issued a certificate, and since %s the records do not take it, %d tries, the next one at %s: %s",
+			server, clockOf(failure.Since.In(d.c.Settings.Location())), failure.Tries, clockOf(failure.Again.In(d.c.Settings.Location())), reason))
+	default:
 		add(failed, portal.Say("acme-failing", "no certificate since %s, %d tries, the next one at %s: %s",
 			clockOf(failure.Since.In(d.c.Settings.Location())), failure.Tries, clockOf(failure.Again.In(d.c.Settings.Location())), failure.Text))
 	}
@@ -102,14 +108,23 @@ func (d tlsCheck) alerts(ctx context.Context) []admin.Alert {
 	if err != nil {
 		d.c.Log.Error("reading how orders of the TLS certificate go", "err", err)
 	}
-	if failure.Since.IsZero() {
+	return acmeAlerts(served, failure, d.c.Now())
+}
+
+// acmeAlerts says why there is no newer certificate than the one that is served, nil for none.
+func acmeAlerts(served *x509.Certificate, f autotls.Failure, now time.Time) []admin.Alert {
+	a := admin.Alert{At: f.Since, Value: f.Text, Path: "/admin/checks"}
+	reason, notKept := f.NotKept()
+	switch {
+	case f.Since.IsZero():
 		return nil
+	case notKept:
+		a.Key, a.Critical, a.Value = "acme-unrecorded", true, reason
+	case served == nil:
+		a.Key, a.Critical = "acme-none", true
+	default:
+		left := served.NotAfter.Sub(now)
+		a.Key, a.Critical, a.Number = "acme-late", left < served.NotAfter.Sub(served.NotBefore)/6, wholeDays(left)
 	}
-	if served == nil {
-		return []admin.Alert{{Key: "acme-none", Critical: true, At: failure.Since, Value: failure.Text, Path: "/admin/checks"}}
-	}
-	left := served.NotAfter.Sub(d.c.Now())
-	return []admin.Alert{{
-		Key: "acme-late", Critical: left < served.NotAfter.Sub(served.NotBefore)/6, At: failure.Since, Value: failure.Text, Number: wholeDays(left), Path: "/admin/checks",
-	}}
+	return []admin.Alert{a}
 }

@@ -9,6 +9,7 @@ import (
 
 	"certportal/ca/crl"
 	"certportal/cmd/certportal/internal/config"
+	"certportal/internal/autotls"
 )
 
 // A CRL raises a warning from half of its life, and a critical alert from three
@@ -83,5 +84,32 @@ func TestExpiryAlerts(t *testing.T) {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})
+	}
+}
+
+// TestACMEAlerts: that the records do not take a certificate is no renewal that fails.
+func TestACMEAlerts(t *testing.T) {
+	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	served := &x509.Certificate{NotBefore: now.AddDate(0, 0, -60), NotAfter: now.AddDate(0, 0, 30)}
+	const notKept = "the TLS certificate is in use here, but not yet recorded for the other portals, which is tried again without a new order: audit log away"
+	for _, c := range []struct {
+		name   string
+		served *x509.Certificate
+		f      autotls.Failure
+		want   string
+	}{
+		{"well", served, autotls.Failure{}, "[]"},
+		{"no first one", nil, autotls.Failure{Since: now, Text: "refused"}, "[acme-none true refused 0]"},
+		{"no renewal", served, autotls.Failure{Since: now, Text: "refused"}, "[acme-late false refused 30]"},
+		{"not recorded", served, autotls.Failure{Since: now, Text: notKept}, "[acme-unrecorded true audit log away 0]"},
+		{"not recorded, on another portal", nil, autotls.Failure{Since: now, Text: notKept}, "[acme-unrecorded true audit log away 0]"},
+	} {
+		var got []string
+		for _, a := range acmeAlerts(c.served, c.f, now) {
+			got = append(got, fmt.Sprint(a.Key, " ", a.Critical, " ", a.Value, " ", a.Number))
+		}
+		if fmt.Sprint(got) != c.want {
+			t.Errorf("%s: got %v, want %s", c.name, got, c.want)
+		}
 	}
 }
