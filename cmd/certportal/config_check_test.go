@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"certportal/internal/portal"
+	"certportal/internal/test/pgtest"
+	"certportal/internal/test/testkit"
 	"certportal/internal/test/testkit/fixture"
 )
 
@@ -212,5 +214,26 @@ func TestPeopleShowKnowsPauses(t *testing.T) {
 	until := time.Now().UTC().Format("2006-01-02")
 	if !strings.Contains(out, "browsers new to the account until "+until[:4]) || !strings.Contains(out, " UTC") {
 		t.Errorf("after five wrong passwords:\n%s", out)
+	}
+}
+
+// The check asks a database server, and warns of one that is reached without verified TLS.
+func TestConfigCheckAsksTheDatabase(t *testing.T) {
+	var server pgtest.Server
+	t.Cleanup(server.Stop)
+	here := server.Database(t)
+	for address, want := range map[string]string{
+		here: "the server answers and lets the portal in, which makes its tables at the first start",
+		strings.Replace(here, "portal@", "stranger@", 1):          `role "stranger" does not exist`,
+		"postgres://portal@db.invalid/portal?sslmode=require":     "the connection to db.invalid is not verified by TLS",
+		"postgres://portal@db.invalid/portal?sslmode=verify-full": "db.invalid",
+	} {
+		r := certportal(t, "", "--config", writeSettings(t, "database: "+address+"\n"), "config", "check")
+		testkit.Contains(t, address, r.out, want)
+		failed := false
+		for line := range strings.Lines(r.out) {
+			failed = failed || strings.HasPrefix(line, "failed") && strings.Fields(line)[1] == "database"
+		}
+		testkit.Equal(t, address+": failed", failed, address != here)
 	}
 }

@@ -9,10 +9,12 @@ import (
 	"strings"
 	"time"
 
+	"certportal/cmd/certportal/internal/app"
 	"certportal/cmd/certportal/internal/config"
 	"certportal/cmd/certportal/internal/move"
 	"certportal/internal/audit"
 	"certportal/store"
+	"certportal/store/sqldb"
 )
 
 // target is the address to move to. A password in it comes from a file only.
@@ -52,6 +54,9 @@ func (c migrateCommand) move(i *invocation, s *config.Settings) error {
 		return err
 	}
 	defer lock.Close()
+	if host := sqldb.Unverified(to); host != "" {
+		fmt.Fprintln(i.io.err, "Warning: "+app.UnverifiedDatabase(host))
+	}
 	began := time.Now()
 	o, err := move.Run(i.ctx, move.Job{
 		From: from, To: to, Journal: s.JournalFile(), Now: time.Now, By: byOperator(), Log: i.quiet(),

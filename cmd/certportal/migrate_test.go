@@ -202,6 +202,8 @@ func TestMigrateToFlags(t *testing.T) {
 	}
 	r := certportal(t, "", "--data", data, "migrate", "--to", "sqlite:"+filepath.Join(data, "portal.db"))
 	testkit.Contains(t, "its own database", r.err, "the target is in use")
+	r = certportal(t, "", "--data", data, "migrate", "--to", "postgres://portal@db.invalid/portal?sslmode=require")
+	testkit.Contains(t, "without verified TLS", r.err, "Warning: the connection to db.invalid is not verified by TLS")
 	r = certportal(t, "", "--data", data, "migrate", "--reopen")
 	testkit.Contains(t, "reopening", r.err, "were not moved away")
 	to := "sqlite:" + filepath.Join(data, "new.db")

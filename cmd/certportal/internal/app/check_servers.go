@@ -27,7 +27,7 @@ func CheckInstallation(ctx context.Context, s *config.Settings, wrong *config.Mi
 		{nil, func() []portal.Finding { return nameFindings(s, wrong) }},
 		{[]string{"public_url", "tls"}, func() []portal.Finding { return tlsFindings(s) }},
 		{[]string{"data"}, func() []portal.Finding { return caFindings(s) }},
-		{[]string{"data", "database", "database_file"}, func() []portal.Finding { return placeFindings(ctx, s) }},
+		{[]string{"data", "database", "database_file"}, func() []portal.Finding { return databaseFindings(ctx, s, log) }},
 		{[]string{"ca", "data"}, func() []portal.Finding { return tokenFindings(s) }},
 		{[]string{"ca", "upstreams"}, func() []portal.Finding { return upstreamKeyFindings(s, time.Now()) }},
 		{nil, func() []portal.Finding { return portFindings(ctx, s, wrong) }},

@@ -99,27 +99,20 @@ func OpenOlder(ctx context.Context, s *config.Settings, log *slog.Logger) (*stor
 	return store.Open(ctx, store.Config{URL: url, Log: log, Node: s.Node, AsIs: true, Older: true})
 }
 
-// placeFindings reports a database that a portal must not use, because its records were moved
-// away or are not all there yet. Whether a server answers is for [CheckPart].
-func placeFindings(ctx context.Context, s *config.Settings) []portal.Finding {
-	const patience = 10 * time.Second
-	ctx, cancel := context.WithTimeout(ctx, patience)
+// databasePatience is how long a check waits for the database.
+const databasePatience = 5 * time.Second
+
+// databaseFindings asks a database server whether it lets the portal in, and looks whether the
+// records were moved away or are not all there yet. It writes nothing. A database in the data
+// folder is made by the portal.
+func databaseFindings(ctx context.Context, s *config.Settings, log *slog.Logger) []portal.Finding {
+	ctx, cancel := context.WithTimeout(ctx, databasePatience)
 	defer cancel()
 	url, err := DatabaseURL(s)
-	if err == nil {
-		err = store.CheckPlace(ctx, url)
-	}
-	if !errors.Is(err, store.ErrMoved) && !errors.Is(err, store.ErrMoving) {
-		return nil
-	}
-	return []portal.Finding{{What: "database", State: portal.FindingFailed, Text: err.Error()}}
-}
-
-// databaseFindings asks a database server whether it lets the portal in. A database in the
-// data folder is made by the portal.
-func databaseFindings(ctx context.Context, s *config.Settings, log *slog.Logger) []portal.Finding {
-	url, err := DatabaseURL(s)
 	if err == nil && strings.HasPrefix(url, "sqlite:") {
+		if err = store.CheckPlace(ctx, url); errors.Is(err, store.ErrMoved) || errors.Is(err, store.ErrMoving) {
+			return []portal.Finding{{What: "database", State: portal.FindingFailed, Text: err.Error()}}
+		}
 		return nil
 	}
 	f := portal.Finding{What: "database", State: portal.FindingOK, Text: "the server answers and lets the portal in"}
@@ -136,7 +129,22 @@ func databaseFindings(ctx context.Context, s *config.Settings, log *slog.Logger)
 	default:
 		f.State, f.Text = portal.FindingFailed, err.Error()
 	}
-	return []portal.Finding{f}
+	return append([]portal.Finding{f}, verifiedFindings(url)...)
+}
+
+// verifiedFindings warns of a server that is reached without verified TLS.
+func verifiedFindings(url string) []portal.Finding {
+	host := sqldb.Unverified(url)
+	if host == "" {
+		return nil
+	}
+	return []portal.Finding{{What: "database", State: portal.FindingWarning, Text: UnverifiedDatabase(host)}}
+}
+
+// UnverifiedDatabase says what is wrong with a connection to a database server, and the remedy.
+func UnverifiedDatabase(host string) string {
+	return fmt.Sprintf("the connection to %s is not verified by TLS: who is between reads and changes all records; "+
+		"write ?sslmode=verify-full behind the address, and &sslrootcert=FILE with the root of the server's certificate", host)
 }
 
 // noTable is PostgreSQL's code for a table that is not there.
