@@ -82,7 +82,12 @@ func (c caCopyFrom) Run(i *invocation) error {
 		return err
 	}
 	defer db.Close()
-	added, err := localca.ReadCopy(i.ctx, s, db, c.File, passphrase)
+	added, err := localca.ReadCopy(i.ctx, s, db, c.File, passphrase, func(files []string) error {
+		return db.Note(i.ctx, audit.Entry{
+			At: time.Now(), Action: audit.CAReceived, Actor: "operator", Role: "operator", Object: s.Node,
+			Detail: map[string]string{"files": strings.Join(files, " ")},
+		})
+	})
 	if err != nil {
 		return err
 	}

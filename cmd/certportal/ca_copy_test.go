@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"certportal/internal/audit"
 	"certportal/internal/test/pgtest"
 	"certportal/internal/test/testkit"
 	"certportal/internal/test/testkit/fixture"
@@ -93,7 +94,11 @@ func TestCopyOfTheCA(t *testing.T) {
 
 	second.refused("bring the passphrase of the CA's keys to this machine first", "copy-from", file)
 	second.passphrase(first)
+	left := filepath.Join(second.data, ".certportal-ca-1234") // of a command that was killed
+	testkit.NoError(t, os.Mkdir(left, 0o700))
+	testkit.NoError(t, os.WriteFile(filepath.Join(left, "issuing.key"), []byte("x"), 0o600))
 	testkit.Contains(t, "copy-from", second.must("copy-from", file), "issuing.crt")
+	testkit.Equal(t, "what is left", len(testkit.Must(filepath.Glob(filepath.Join(second.data, ".certportal-ca-*")))(t)), 0)
 	testkit.Contains(t, "the copy", second.must("show"), "issuing")
 	for _, key := range testkit.Must(filepath.Glob(filepath.Join(second.data, "ca", "*")))(t) {
 		testkit.Equal(t, "mode of "+key, testkit.Must(os.Stat(key))(t).Mode().Perm(), 0o600)
@@ -104,6 +109,9 @@ func TestCopyOfTheCA(t *testing.T) {
 	next := filepath.Join(t.TempDir(), "next.age")
 	first.must("copy-to", next)
 	testkit.Contains(t, "copy-from of the next", second.must("copy-from", next), "issuing-2.crt")
+	received := fixture.EntriesOf(t, fixture.Open(t, database), audit.CAReceived)
+	testkit.Equal(t, "arrivals in the audit log", len(received), 2)
+	testkit.Contains(t, "files of the second one", received[1].Detail["files"], "issuing-2.crt")
 	for _, name := range []string{"issuing-2.crt", "issuing-2.key", "issuing-2.chain", "issuing.key"} {
 		got := testkit.Must(os.ReadFile(filepath.Join(second.data, "ca", name)))(t)
 		if !bytes.Equal(got, testkit.Must(os.ReadFile(filepath.Join(first.data, "ca", name)))(t)) {

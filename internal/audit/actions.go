@@ -10,7 +10,7 @@ func Actions() []Action {
 		ChallengeRead, InvitationMade, InvitationApproved, InvitationRedeemed, InvitationEnded, InvitationRefused,
 		InvitationPaused, PersonRead, AccountAdded, AccountRemoved, AccountEnabled, AccountDisabled, AccountPassword,
 		CACreated, CARequested, CAImported, CAAdded, CAScheduled, CAActivated, CARetired, CampaignEnded, CARevoked, BulkMade, BulkConfirmed, BulkApproved, BulkDropped, BulkLapsed, BulkDone, IssuingHalted,
-		IssuingResumed, ChecksRun, CRLRequested, TestIssued, RecordsExported, RecordsReplayed, RootKeyExported, CACopied,
+		IssuingResumed, ChecksRun, CRLRequested, TestIssued, RecordsExported, RecordsReplayed, RootKeyExported, CACopied, CAReceived,
 		LogExported, LogBroken, MailFailed, MailResent, TLSOrdered, BackupMade, BackupWritten, BackupRestored, DatabaseMoved, DatabaseReopened,
 	}
 }

@@ -96,6 +96,7 @@ const (
 	RecordsReplayed       Action = "records.replayed" // missing in a restored database, added again
 	RootKeyExported       Action = "ca.root-key-exported"
 	CACopied              Action = "ca.copied" // its files, sealed, for another replica
+	CAReceived            Action = "ca.received"
 	LogExported           Action = "ledger.exported"
 	LogBroken             Action = "ledger.broken"  // the chain does not verify
 	MailFailed            Action = "mail.failed"    // a message was given up

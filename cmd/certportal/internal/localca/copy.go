@@ -93,16 +93,20 @@ func addFiles(archive *tar.Writer, folder string) (files int, err error) {
 }
 
 // ReadCopy brings the files of a copy into the CA folder, and returns the names of those that
-// were not there. It refuses a CA that is not the recorded one, and replaces no file.
-func ReadCopy(ctx context.Context, s *config.Settings, db *store.DB, path string, passphrase []byte) (added []string, err error) {
+// were not there: note records them before they get their place. It refuses a CA that is not
+// the recorded one, and replaces no file.
+func ReadCopy(ctx context.Context, s *config.Settings, db *store.DB, path string, passphrase []byte, note func([]string) error) (added []string, err error) {
 	if err := os.MkdirAll(s.Data, 0o700); err != nil {
 		return nil, fmt.Errorf("making data folder: %w", err)
 	}
-	stage, err := os.MkdirTemp(s.Data, ".certportal-ca-*")
+	if err := removeStages(s.Data); err != nil {
+		return nil, err
+	}
+	stage, release, err := newStage(s.Data)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(stage)) }()
+	defer func() { err = errors.Join(err, os.RemoveAll(stage), release()) }()
 	if err := unpackCopy(path, passphrase, stage); err != nil {
 		return nil, err
 	}
@@ -114,7 +118,52 @@ func ReadCopy(ctx context.Context, s *config.Settings, db *store.DB, path string
 	if err := copied.BelongsTo(ctx, db); err != nil {
 		return nil, err
 	}
-	return place(folder, stage, s.Path("ca"))
+	return place(folder, stage, s.Path("ca"), note)
+}
+
+// stages matches the folders into which copies are unpacked.
+const stages = ".certportal-ca-*"
+
+// newStage makes such a folder, which is locked until release.
+func newStage(data string) (stage string, release func() error, err error) {
+	if stage, err = os.MkdirTemp(data, stages); err != nil {
+		return "", nil, err
+	}
+	f, err := os.Open(stage)
+	if err != nil {
+		return "", nil, errors.Join(err, os.RemoveAll(stage))
+	}
+	_ = durable.Lock(f) // some file systems have no locks
+	return stage, f.Close, nil
+}
+
+// removeStages removes what a killed command left: folders that no command has locked.
+func removeStages(data string) error {
+	left, err := filepath.Glob(filepath.Join(data, stages))
+	if err != nil {
+		return err
+	}
+	for _, stage := range left {
+		if err := removeStage(stage); err != nil {
+			return fmt.Errorf("removing what an earlier copy-from left: %w", err)
+		}
+	}
+	return nil
+}
+
+func removeStage(stage string) error {
+	if info, err := os.Lstat(stage); err != nil || !info.IsDir() {
+		return nil // a file that is being written has such a name too
+	}
+	f, err := os.Open(stage)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if durable.Lock(f) != nil { // a command that runs has it
+		return nil
+	}
+	return os.RemoveAll(stage)
 }
 
 // unpackCopy decrypts a copy into a folder.
@@ -169,7 +218,7 @@ func unpackFile(archive io.Reader, h *tar.Header, into string) error {
 
 // place gives the files their place: all at once where there is no CA, else those that are
 // missing beside the same CA.
-func place(copied *ca.Folder, stage, to string) (added []string, err error) {
+func place(copied *ca.Folder, stage, to string, note func([]string) error) (added []string, err error) {
 	files, err := os.ReadDir(stage)
 	if err != nil {
 		return nil, err
@@ -179,6 +228,9 @@ func place(copied *ca.Folder, stage, to string) (added []string, err error) {
 		for _, f := range files {
 			added = append(added, f.Name())
 		}
+		if err := note(added); err != nil {
+			return nil, err
+		}
 		return added, moveFolder(stage, to)
 	}
 	if err != nil {
@@ -187,17 +239,11 @@ func place(copied *ca.Folder, stage, to string) (added []string, err error) {
 	if !there.Issuing().Equal(copied.Issuing()) {
 		return nil, fmt.Errorf("there is another CA in %s: nothing was replaced", to)
 	}
-	for _, f := range files {
-		same, err := sameFile(filepath.Join(stage, f.Name()), filepath.Join(to, f.Name()))
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			added = append(added, f.Name())
-		case err != nil:
-			return nil, err
-		case !same:
-			return nil, fmt.Errorf("%s in %s is not that of the copy: nothing was replaced; "+
-				"to take all from the copy, stop the portal, move that folder away, and begin again", f.Name(), to)
-		}
+	if added, err = missing(files, stage, to); err != nil || len(added) == 0 {
+		return nil, err
+	}
+	if err := note(added); err != nil {
+		return nil, err
 	}
 	// The certificate announces the files of an issuing CA to a portal that runs.
 	slices.SortStableFunc(added, func(a, b string) int { return lastIfCertificate(a) - lastIfCertificate(b) })
@@ -208,6 +254,23 @@ func place(copied *ca.Folder, stage, to string) (added []string, err error) {
 		}
 		if err != nil {
 			return nil, err
+		}
+	}
+	return added, nil
+}
+
+// missing lists the files of a copy that are not there, and refuses those that differ.
+func missing(files []fs.DirEntry, stage, to string) (added []string, err error) {
+	for _, f := range files {
+		same, err := sameFile(filepath.Join(stage, f.Name()), filepath.Join(to, f.Name()))
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			added = append(added, f.Name())
+		case err != nil:
+			return nil, err
+		case !same:
+			return nil, fmt.Errorf("%s in %s is not that of the copy: nothing was replaced; "+
+				"to take all from the copy, stop the portal, move that folder away, and begin again", f.Name(), to)
 		}
 	}
 	return added, nil
