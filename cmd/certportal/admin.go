@@ -283,7 +283,7 @@ func (c haltCommand) Run(i *invocation) error {
 			return usageError("--reason and --in: write 1 to 200 characters")
 		}
 		if err == nil {
-			fmt.Fprintln(i.io.err, "Nothing is issued any more. Let it go on with: certportal resume")
+			fmt.Fprintln(i.io.err, "Nothing is issued any more. Let it go on with: "+i.again("resume"))
 		}
 		return err
 	})

@@ -157,7 +157,8 @@ func TestListSpeaksOfStatesAsThePages(t *testing.T) {
 
 func TestHaltCommand(t *testing.T) {
 	data := seededPortal(t)
-	mustRun(t, "--data", data, "halt", "--reason", "Closed until four")
+	hint := certportal(t, "", "--data", data, "halt", "--reason", "Closed until four").err
+	testkit.Contains(t, "the way back", hint, "certportal --data "+data+" resume")
 	mustRun(t, "--data", data, "resume")
 	if r := certportal(t, "", "--data", data, "resume"); r.code != exitDone || !strings.Contains(r.err, "was not stopped") {
 		t.Errorf("resuming twice: exit %d, %s", r.code, r.err)

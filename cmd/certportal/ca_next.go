@@ -109,7 +109,7 @@ func activateNow(i *invocation, db *store.DB, entry audit.Entry) error {
 	}
 	now := "issues from now on"
 	if halt.On() {
-		now = "is active, but issuing is halted: certportal resume lets it issue"
+		now = "is active, but issuing is halted: " + i.again("resume") + " lets it issue"
 	}
 	_, err = fmt.Fprintf(i.io.out, "%s %s. The one before goes on signing its lists and answers.\n", entry.Object, now)
 	return err

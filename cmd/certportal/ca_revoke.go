@@ -190,7 +190,7 @@ func (c caRevoke) reportSteps(i *invocation, s *config.Settings, a *localca.CA, 
 			"       certutil -urlcache crl delete\n       certutil -setreg chain\\ChainCacheResyncFiletime @now")
 	steps = append(steps, c.nextSteps(a)...)
 	if halted {
-		steps = append(steps, "Issuing is halted. When the next CA is active: certportal resume")
+		steps = append(steps, "Issuing is halted. When the next CA is active: "+i.again("resume"))
 	}
 	if a.BelowOwnRoot(of) && a.Folder.HoldsRootKey() {
 		steps = append(steps, "Take the root's key off this machine again: certportal ca export-root-key --to FILE, or the token that holds it.")

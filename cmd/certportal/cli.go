@@ -75,6 +75,17 @@ func (i *invocation) settingsEnvironment() map[string]string {
 	return environ
 }
 
+// again is a command for the same installation, for people to type.
+func (i *invocation) again(command string) string {
+	switch {
+	case i.cli.ConfigFile != "": // which also names the database
+		return "certportal --config " + i.cli.ConfigFile + " " + command
+	case i.cli.Data != "":
+		return "certportal --data " + i.cli.Data + " " + command
+	}
+	return "certportal " + command
+}
+
 // program says to the database which program opens it.
 func (i *invocation) program() app.Program {
 	return app.Program{Version: version, SettingsFile: i.cli.ConfigFile}

@@ -7,7 +7,7 @@ set -e
 if [ -d /run/systemd/system ]; then
 	systemctl daemon-reload || true
 fi
-data=$(sed -n 's/^data:[[:space:]]*"\{0,1\}\([^"#]*[^"#[:space:]]\).*/\1/p' /etc/certportal/certportal.yaml 2>/dev/null | head -n 1)
+data=$(sed -n "s/^data:[[:space:]]*[\"']\{0,1\}\([^\"'#]*[^\"'#[:space:]]\).*/\1/p" /etc/certportal/certportal.yaml 2>/dev/null | head -n 1)
 case "$data" in
 "" | /var/lib/certportal | /var/lib/certportal/) ;;
 *) [ ! -d "$data" ] || echo "$data" >/etc/certportal/data-folder ;;

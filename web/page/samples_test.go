@@ -163,7 +163,7 @@ func filled(lang string) []sample {
 	barredArrived.Obstacle = obstacle(page.NoSID)
 	s = append(s, sample{"install-barred", barred}, sample{"install-barred-arrived", barredArrived})
 	notMade := over
-	notMade.NotMade = true
+	notMade.NotMade, notMade.Device.Status, notMade.Device.NotAfter = true, page.StatusNeverFetched, time.Time{}
 	s = append(s, sample{"install-notmade", notMade})
 	elsewhere := over
 	elsewhere.Elsewhere = true

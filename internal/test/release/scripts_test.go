@@ -93,6 +93,7 @@ func TestPurgeKeepsTheAccountOfData(t *testing.T) {
 		{"never used", "data: /var/lib/certportal\n", "", false, false},
 		{"used", "data: /var/lib/certportal\n", "var/lib/certportal", false, true},
 		{"elsewhere", "# x\ndata: \"ROOT/srv/portal\" # on another disk\n", "srv/portal", false, true},
+		{"elsewhere, in single quotes", "data: 'ROOT/srv/portal' # on another disk\n", "srv/portal", false, true},
 		{"elsewhere, and gone", "data: ROOT/srv/portal\n", "srv/portal", true, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
