@@ -126,10 +126,7 @@ func (l *StoredLinter) rulesFor(cert *x509.Certificate, want *spec) ([]rule, tim
 	}
 	switch only := usages[0]; {
 	case only.Equal(oidServerAuth()):
-		want.names = &names{hosts: cert.DNSNames}
-		for _, address := range cert.IPAddresses {
-			want.names.addresses = append(want.names.addresses, address)
-		}
+		want.names = &names{hosts: cert.DNSNames, addresses: cert.IPAddresses}
 		return l.lints.server, maxServerValidity
 	case only.Equal(oidRegistrationAuthority()):
 		want.ra = name
