@@ -238,17 +238,7 @@ func (d *dialogue) take(q question, text string) string {
 	if text == "" || q.key == caKind {
 		return ""
 	}
-	_, err := d.settings()
-	var wrong *config.Mistakes
-	if !errors.As(err, &wrong) {
-		return ""
-	}
-	var said []string
-	for _, m := range wrong.List {
-		if m.Key == q.key || strings.HasPrefix(m.Key, q.key+"[") {
-			said = append(said, m.Text)
-		}
-	}
+	said := append(d.mistakes(q), d.unreadable(q, text)...)
 	if len(said) == 0 {
 		return ""
 	}
@@ -257,6 +247,31 @@ func (d *dialogue) take(q question, text string) string {
 		d.answers[q.key] = before
 	}
 	return strings.Join(said, "; ")
+}
+
+// mistakes are what the settings say of an answer.
+func (d *dialogue) mistakes(q question) (said []string) {
+	_, err := d.settings()
+	var wrong *config.Mistakes
+	if !errors.As(err, &wrong) {
+		return nil
+	}
+	for _, m := range wrong.List {
+		if m.Key == q.key || strings.HasPrefix(m.Key, q.key+"[") {
+			said = append(said, m.Text)
+		}
+	}
+	return said
+}
+
+// unreadable says when the account of the service cannot read a file that root can.
+func (d *dialogue) unreadable(q question, file string) []string {
+	names := strings.HasSuffix(q.key, "_file") || q.key == "tls.certificate" || q.key == "tls.key"
+	if d.Service == nil || !names || filepath.Dir(file) == d.drafts || d.Service.mayRead(file) {
+		return nil
+	}
+	return []string{fmt.Sprintf("the account %s cannot read %s: give the file to it (chown %s %s), and let it into each folder on the way",
+		d.Service.Account, file, d.Service.Account, file)}
 }
 
 // try prints what the checks of a topic find, but for what is well.

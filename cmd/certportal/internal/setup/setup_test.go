@@ -114,6 +114,24 @@ func exposure(t *testing.T, dropIn string) float64 {
 	return testkit.Must(strconv.ParseFloat(string(level[1]), 64))(t)
 }
 
+// TestSetupNamesAFileThatTheServiceCannotRead: root, who runs setup, can read it.
+func TestSetupNamesAFileThatTheServiceCannotRead(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "database")
+	testkit.NoError(t, os.WriteFile(file, []byte("postgres://portal@127.0.0.1/portal"), 0o600))
+	c := answered(t, new(bytes.Buffer), map[string]string{"database_file": file})
+	testkit.NoError(t, Run(t.Context(), c))
+
+	testkit.NoError(t, os.Chmod(file, 0))
+	c = answered(t, new(bytes.Buffer), map[string]string{"database_file": file})
+	if os.Geteuid() == 0 {
+		c.Service.UID, c.Service.GID = 65534, 65534
+	}
+	var wrong WrongAnswer
+	if err := Run(t.Context(), c); !errors.As(err, &wrong) || wrong.Flag != "database-file" || !strings.Contains(wrong.Text, "chown certportal "+file) {
+		t.Errorf("got %v", err)
+	}
+}
+
 // TestFailedCheck writes nothing when a server does not answer, unless that is asked for.
 func TestFailedCheck(t *testing.T) {
 	var out bytes.Buffer
