@@ -80,6 +80,7 @@ type App struct {
 
 	loops    loops
 	stopping atomic.Bool // a signal came
+	closeBy  time.Time   // when closing ends at the latest; zero before a signal
 	fresh    freshConnections
 	ops      http.Handler // health and metrics
 	requests ops.Requests
@@ -288,47 +289,6 @@ func (p *App) sweep(ctx context.Context) error {
 		if _, err := prune(ctx, now); err != nil {
 			errs = append(errs, fmt.Errorf("pruning %s: %w", what, err))
 		}
-	}
-	return errors.Join(errs...)
-}
-
-// Close closes the listeners, the directory, the journal and the database. When background work
-// hangs, which may hold what closing needs, the end of the program does it.
-func (p *App) Close() error {
-	if !p.loops.stuck {
-		return p.closeAll()
-	}
-	var closed error
-	if !endsWithin(stuckWithin, func() { closed = p.closeAll() }) {
-		return errors.New("closing what was open did not end in time")
-	}
-	return closed
-}
-
-func (p *App) closeAll() error {
-	var errs []error
-	for _, l := range []net.Listener{p.https, p.http, p.opsPort, p.checkPort, p.revokerPort} {
-		if l == nil {
-			continue
-		}
-		if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
-			errs = append(errs, err)
-		}
-	}
-	if p.ldap != nil {
-		errs = append(errs, p.ldap.Close())
-	}
-	if p.journal != nil {
-		errs = append(errs, p.journal.Close())
-	}
-	if p.CA != nil {
-		errs = append(errs, p.CA.Close())
-	}
-	if p.DB != nil {
-		errs = append(errs, p.DB.Close())
-	}
-	if p.lock != nil {
-		errs = append(errs, p.lock.Close())
 	}
 	return errors.Join(errs...)
 }

@@ -39,8 +39,11 @@ func (p *App) Serve(ended context.Context) error {
 	var err error
 	select {
 	case <-ended.Done():
-		err = p.awaitBalancer(failed)
 	case err = <-failed:
+	}
+	p.closeBy = time.Now().Add(stopWithin)
+	if err == nil {
+		err = p.awaitBalancer(failed)
 	}
 	stop()
 	// Requests under way outlive ctx.

@@ -11,9 +11,15 @@ import (
 	"time"
 )
 
-// shutdownGrace is how long stop delay and open requests have together after a signal. With
-// what follows the end comes within 15 seconds.
-const shutdownGrace = 13 * time.Second
+// The times after a signal. Their sum leaves a second of the 15 in which the program ends.
+const (
+	shutdownGrace = 11 * time.Second // stop delay, open requests and background work together
+	lastWrites    = 2 * time.Second  // not of the grace, which one slow client can use up
+	closeAtLeast  = time.Second      // closing also has what the others left
+)
+
+// stopWithin is how long stopping takes at most, whatever hangs.
+const stopWithin = shutdownGrace + lastWrites + closeAtLeast
 
 // stopDelay is how long the portal serves on after a signal.
 func (p *App) stopDelay() time.Duration {
@@ -56,13 +62,6 @@ func (p *App) finish(grace context.Context, all []*http.Server) {
 	}
 	closing.Wait()
 }
-
-// lastWrites is how long the last writes may take, beside [shutdownGrace], which one slow
-// client can use up, and stuckWithin how long closing may take after a loop that hangs.
-const (
-	lastWrites  = 2 * time.Second
-	stuckWithin = 200 * time.Millisecond
-)
 
 // awaitLoops waits for the background work, which ended its context before the servers did,
 // and logs what does not end: the program ends all the same.
@@ -165,7 +164,6 @@ type loops struct {
 	mu      sync.Mutex
 	running map[string]int
 	all     sync.WaitGroup
-	stuck   bool // not all ended in time
 }
 
 // run runs a part in the background.
@@ -217,7 +215,6 @@ func (l *loops) wait(ctx context.Context) []string {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.stuck = len(l.running) > 0
 	return slices.Sorted(maps.Keys(l.running))
 }
 
