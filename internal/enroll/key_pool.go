@@ -53,19 +53,20 @@ const usersEach = 16
 
 // Limit sets how many enrolments with keys of the pool may be in progress: those that wait for
 // one and those that are signed and recorded. More are refused at once (fault L9): they would
-// wait longer than people do, and slow down everything else. The default is 16 for each
-// processor. Limit must come before the first use.
+// wait longer than people do, and slow down everything else. A request that was sent to a CA
+// which the portal does not run counts there ([Upstream.InFlight]), not here. The default is
+// 16 for each processor. Limit must come before the first use.
 func (p *KeyPool) Limit(n int) *KeyPool {
 	p.users = make(chan struct{}, n)
 	return p
 }
 
-// enter begins an enrolment without waiting, or returns [portal.ErrBusy]. leave must be called
-// once.
+// enter begins an enrolment without waiting, or returns [portal.ErrBusy]. leave must be called;
+// calls after the first do nothing.
 func (p *KeyPool) enter() (leave func(), err error) {
 	select {
 	case p.users <- struct{}{}:
-		return func() { <-p.users }, nil
+		return sync.OnceFunc(func() { <-p.users }), nil
 	default:
 		p.refused.Add(1)
 		return nil, portal.ErrBusy

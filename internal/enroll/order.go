@@ -36,6 +36,7 @@ type issuance struct {
 	renewal   bool                // a person renews
 	counted   bool                // among those of the hour, when the challenge was made
 	ends      ca.Serial           // that the person agreed to end; zero without
+	leave     func()              // gives back the place in the pool; nil with a key of the device
 }
 
 // overlaps reports whether the old certificate works beside the new one.
@@ -57,19 +58,19 @@ func (o issuance) entry(e audit.Entry) audit.Entry {
 var errTaken = fmt.Errorf("reservation is taken: %w", portal.ErrConflict)
 
 // issue is the order that must hold. What can be refused without a key and without the
-// directory comes first, and too many requests at the same time. Then a key is taken, however long that lasts, and only then
-// the person is read and decided about: an account that was switched off while the
-// request waited gets nothing (attack A11). Prepare, record, sign, record come last.
+// directory comes first, and too many requests at the same time. Then a key is taken,
+// however long that lasts, and only then the person is read and decided about: an account
+// that was switched off while the request waited gets nothing (attack A11). Prepare,
+// record, sign, record come last.
 func (r *Registrar) issue(ctx context.Context, o issuance) (cert *x509.Certificate, err error) {
 	if err := r.admit(ctx, o); err != nil {
 		return nil, err
 	}
 	if o.key == nil {
-		leave, err := r.c.Keys.enter()
-		if err != nil {
+		if o.leave, err = r.c.Keys.enter(); err != nil {
 			return nil, err
 		}
-		defer leave()
+		defer o.leave()
 	}
 	if !o.counted {
 		if err := r.countIssue(ctx, o.by.Person); err != nil {

@@ -147,6 +147,7 @@ func (r elsewhere) issue(ctx context.Context, o issuance, person portal.Person, 
 		}
 		return nil, err
 	}
+	o.leave() // from here on the processor has nothing to do
 	done := make(chan settled, 1)
 	r.submits.Go(func() {
 		defer leave()

@@ -7,6 +7,7 @@ import (
 	"encoding/asn1"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strconv"
 	"sync"
@@ -692,6 +693,37 @@ func TestF13_UpstreamThatHangsHoldsUpNothing(t *testing.T) {
 	close(stop)
 	end()
 	running.Wait()
+}
+
+// A CA that answers slowly takes no place of those who wait for a key: in flight there are as
+// many as it may be asked.
+func TestL9_ASlowUpstreamTakesNoPlace(t *testing.T) {
+	e := newElsewhere(t, fixture.SQLite(t))
+	keys := enroll.NewKeyPool(ca.ECP256, 0, slog.New(slog.DiscardHandler)).Limit(1)
+	r := e.NewRegistrar(func(c *enroll.Config) { c.Keys = keys })
+	ben := e.Add("ben", fixture.SIDPrefix+"1102")
+	sent, answer := make(chan struct{}, 2), make(chan struct{})
+	e.company.OnSubmit = func(_ context.Context, _ int, req upstream.Request) (upstream.Answer, error) {
+		sent <- struct{}{}
+		<-answer
+		return upstream.Answer{Certificate: e.company.Issue(req.CSR)}, nil
+	}
+	var waiting sync.WaitGroup
+	for _, person := range []portal.Person{e.anna, ben} {
+		request := e.Request(person, "Phone", "form of "+person.Login)
+		waiting.Go(func() {
+			if _, err := r.Enroll(t.Context(), request); err != nil {
+				t.Errorf("%s: %v", person.ID, err)
+			}
+		})
+		<-sent
+		testkit.Equal(t, "in progress", keys.Load().InProgress, 0)
+	}
+	close(answer)
+	waiting.Wait()
+	r.DrainUpstream(t.Context())
+	testkit.Equal(t, "certificates", len(e.company.Live()), 2)
+	testkit.Equal(t, "load", keys.Load(), enroll.Load{Limit: 1})
 }
 
 // A replica that has other settings leaves requests to CAs that it does not know.
