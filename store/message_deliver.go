@@ -127,11 +127,14 @@ func (db Outbox) Postpone(ctx context.Context, l notify.Message, next time.Time,
 }
 
 // GiveUpMessage closes a message that cannot be delivered, with its audit entry, and
-// keeps its parameters for ResendMessage. One that is closed already gets no entry.
+// keeps its parameters for ResendMessage. One that is closed already, or that another sender
+// delivers by now, is left alone and gets no entry.
 func (db Outbox) GiveUpMessage(ctx context.Context, l notify.Message, at time.Time, why string, entry audit.Entry) error {
 	return db.writeWithin(ctx, workWithin, "giving up message "+l.ID, func(ctx context.Context, t *tx) error {
-		touched, err := t.Exec(ctx, `UPDATE letters SET closed_at = $2, given_up = 1, tries = tries + 1, failure = $3,
-			kept_facts = facts, facts = NULL, claimed_until = NULL WHERE id = $1 AND closed_at IS NULL`, l.ID, at.UnixMilli(), sqldb.Cleaned(why))
+		touched, err := t.Exec(ctx, `UPDATE letters SET closed_at = $3, given_up = 1, tries = tries + 1, failure = $4,
+			kept_facts = facts, facts = NULL, claimed_until = NULL
+			WHERE id = $1 AND closed_at IS NULL AND (claimed_until IS NULL OR claimed_by IS NULL OR claimed_by = $2)`,
+			l.ID, l.Claim, at.UnixMilli(), sqldb.Cleaned(why))
 		if err != nil || touched == 0 {
 			return err
 		}

@@ -276,6 +276,7 @@ func TestASenderTouchesItsOwnClaimsOnly(t *testing.T) {
 		testkit.Equal(t, "still of the first sender", fmt.Sprint(held), "[mine]")
 		testkit.NoError(t, db.ReleaseMessages(ctx, first[:1]))
 		testkit.NoError(t, db.Postpone(ctx, first[0], testkit.Noon, "late"))
+		testkit.NoError(t, db.GiveUpMessage(ctx, first[0], later, "late", fixture.NewEntry(later, audit.MailFailed, anna)))
 		testkit.Equal(t, "for a third sender", ids(claim(t, db, later)), "")
 		testkit.Equal(t, "after the second one's claim", ids(claim(t, db, later.Add(15*time.Minute))), "both")
 		held = testkit.Must(other.ExtendClaims(ctx, second, later.Add(time.Hour)))(t)
@@ -329,9 +330,9 @@ func TestTheLifeOfAMessage(t *testing.T) {
 		do(db.MailServerUp(ctx))
 		do(db.MarkSent(ctx, message("sent"), testkit.Noon.Add(time.Minute)))
 		e := fixture.NewEntry(testkit.Noon, audit.MailFailed, anna)
-		do(db.GiveUpMessage(ctx, message("failed"), testkit.Noon.Add(2*time.Minute), "no such user", e))
+		do(db.GiveUpMessage(ctx, claimed["failed"], testkit.Noon.Add(2*time.Minute), "no such user", e))
 		// A late result changes nothing, and writes no entry.
-		do(db.GiveUpMessage(ctx, message("sent"), testkit.Noon.Add(3*time.Minute), "late", e))
+		do(db.GiveUpMessage(ctx, claimed["sent"], testkit.Noon.Add(3*time.Minute), "late", e))
 		do(db.Postpone(ctx, claimed["failed"], testkit.Noon, "late"))
 		do(db.ReleaseMessages(ctx, under("sent", "failed")))
 		testkit.Equal(t, "entries", actions(fixture.Entries(t, db)), "[mail.failed]")
@@ -446,7 +447,7 @@ func TestAMessageIsSentAgain(t *testing.T) {
 		testkit.NoError(t, db.Enqueue(ctx, []notify.Message{message("l1"), message("l2")}))
 		before := claim(t, db, testkit.Noon)
 		e := fixture.NewEntry(testkit.Noon, audit.MailFailed, anna)
-		testkit.NoError(t, db.GiveUpMessage(ctx, message("l1"), testkit.Noon, "no such user", e))
+		testkit.NoError(t, db.GiveUpMessage(ctx, before[slices.IndexFunc(before, func(m notify.Message) bool { return m.ID == "l1" })], testkit.Noon, "no such user", e))
 		resent := fixture.NewEntry(testkit.Noon, audit.MailResent, "ada")
 		for _, id := range []string{"l2", "other", "x\x00"} {
 			wantError(t, "resending "+id, db.ResendMessage(ctx, id, "", testkit.Noon, resent), portal.ErrNotFound)

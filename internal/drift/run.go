@@ -14,8 +14,9 @@ const (
 	// minDelay keeps clock changes from causing a busy loop.
 	minDelay = time.Second
 
-	// afterError is how long a watch rests that could not ask for the lease.
-	afterError = time.Minute
+	// afterError is how long a watch rests that could not ask for the lease: little, because
+	// the one that has it may have died with the server of the database.
+	afterError = 10 * time.Second
 )
 
 // Run runs passes until the context ends, the first within 20 seconds. Of several watches
