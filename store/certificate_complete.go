@@ -60,6 +60,21 @@ func (db Enrolments) Complete(ctx context.Context, c enroll.Completion) error {
 	})
 }
 
+// Confirm writes the row of a completed certificate once more, without a change: when that is
+// durable, the completion is too, also on a standby. A row that can be read need not be: the
+// commit behind it may have ended without the standby. portal.ErrConflict says that the
+// certificate is not recorded with these bytes, or has ended.
+func (db Enrolments) Confirm(ctx context.Context, serial ca.Serial, der []byte) error {
+	return db.write(ctx, "confirming serial "+serial.String(), func(ctx context.Context, t *tx) error {
+		touched, err := t.Exec(ctx, `UPDATE certificates SET status = status
+			WHERE serial = $1 AND der = $2 AND status IN ('issued', 'superseded')`, serial.String(), der)
+		if err == nil && touched == 0 {
+			err = portal.ErrConflict
+		}
+		return err
+	})
+}
+
 // endEarlier ends or supersedes the certificates that the device had before.
 func (t *tx) endEarlier(ctx context.Context, device portal.DeviceID, c enroll.Completion) ([]record, error) {
 	switch {

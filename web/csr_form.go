@@ -122,7 +122,7 @@ func (s ownDevices) serveOwnDER(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	leaf, err := s.registrar.Recorded(d.Certificate.Serial, d.Certificate.DER)
+	leaf, err := s.registrar.HandOut(r.Context(), d.Certificate)
 	if err != nil {
 		return err
 	}
@@ -136,7 +136,7 @@ func (s ownDevices) serveOwnPEM(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	leaf, err := s.registrar.Recorded(d.Certificate.Serial, d.Certificate.DER)
+	leaf, err := s.registrar.HandOut(r.Context(), d.Certificate)
 	if err != nil {
 		return err
 	}

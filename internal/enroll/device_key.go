@@ -164,14 +164,14 @@ func (r *Registrar) findHolder(ctx context.Context, holder *x509.Certificate) (p
 	return device, nil
 }
 
-// Recorded parses a certificate that the store returned, for delivery, and verifies that it is
+// recorded parses a certificate that the store returned, for delivery, and verifies that it is
 // what a CA of this portal signed: a disk that flips a bit says nothing (fault F11).
-func (r *Registrar) Recorded(serial ca.Serial, der []byte) (*x509.Certificate, error) {
+func (s signers) recorded(serial ca.Serial, der []byte) (*x509.Certificate, error) {
 	cert, err := x509.ParseCertificate(der)
 	if err != nil {
 		return nil, fmt.Errorf("parsing certificate %s: %w", serial, err)
 	}
-	if named, err := ca.ParseSerial(fmt.Sprintf("%x", cert.SerialNumber)); err != nil || named != serial || !r.signers.issued(cert) {
+	if named, err := ca.ParseSerial(fmt.Sprintf("%x", cert.SerialNumber)); err != nil || named != serial || !s.issued(cert) {
 		return nil, fmt.Errorf("certificate %s is not delivered: what is stored is not what the CA signed; run certportal audit verify --certificates", serial)
 	}
 	return cert, nil

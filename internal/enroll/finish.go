@@ -1,7 +1,6 @@
 package enroll
 
 import (
-	"bytes"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -89,7 +88,8 @@ func (f finisher) signAndComplete(ctx context.Context, p *ca.Prepared, completio
 }
 
 // isRecorded reports whether a completion that failed is recorded all the same: the answer to a
-// COMMIT can be lost (fault F6). A store that does not answer now leaves it to abandon.
+// COMMIT can be lost (fault F6). That it can be read proves nothing, because a standby may lack it
+// (fault F5). A store that does not answer now leaves it to abandon.
 func (f finisher) isRecorded(ctx context.Context, done Completion, cause error) bool {
 	var outage *portal.Outage
 	if !errors.As(cause, &outage) {
@@ -97,8 +97,7 @@ func (f finisher) isRecorded(ctx context.Context, done Completion, cause error) 
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abandonPatience)
 	defer cancel()
-	c, err := f.store.Certificate(ctx, done.Serial)
-	if err != nil || c.Status != portal.Issued || !bytes.Equal(c.DER, done.Certificate.Raw) {
+	if f.store.Confirm(ctx, done.Serial, done.Certificate.Raw) != nil {
 		return false
 	}
 	f.log.Warn("certificate is recorded although the store reported an error", "serial", done.Serial.String(), "err", cause)

@@ -26,9 +26,9 @@ type OwnStore interface {
 	// reservation was ended in the meantime.
 	Complete(context.Context, Completion) error
 
-	// Certificate finds a certificate of any kind. The error wraps portal.ErrNotFound when
-	// there is none.
-	Certificate(context.Context, ca.Serial) (portal.Certificate, error)
+	// Confirm proves that a completion which can be read is durable, by a write after it. It
+	// returns ErrConflict when the certificate is not recorded with these bytes, or has ended.
+	Confirm(ctx context.Context, serial ca.Serial, der []byte) error
 
 	// Revoke ends certificates and returns those that it ended.
 	Revoke(context.Context, Revocation) ([]ca.Serial, error)

@@ -40,6 +40,12 @@ func (r *Registrar) repeatOf(ctx context.Context, by portal.Actor, serial ca.Ser
 	if err := r.stillAllowed(ctx, by.Person); err != nil {
 		return nil, err
 	}
+	switch err := r.c.Store.Confirm(ctx, serial, cert.Raw); {
+	case errors.Is(err, portal.ErrConflict): // it ended meanwhile
+		return nil, &portal.Denial{Why: no}
+	case err != nil:
+		return nil, portal.AsOutage(portal.PartStore, "confirming the first answer", err)
+	}
 	r.c.Log.Info("same certificate given again", "person", by.Person, "serial", serial.String(), "request", by.Request)
 	return cert, nil
 }
@@ -51,12 +57,27 @@ func (r *Registrar) repeated(c portal.Certificate, key crypto.PublicKey, no stri
 	if c.Status != portal.Issued && c.Status != portal.Superseded || !now.Before(c.End()) || !now.Before(c.Requested.Add(repeatLife)) {
 		return nil, &portal.Denial{Why: no}
 	}
-	cert, err := r.Recorded(c.Serial, c.DER)
+	cert, err := r.signers.recorded(c.Serial, c.DER)
 	if err != nil {
 		return nil, err
 	}
 	if same, ok := key.(interface{ Equal(crypto.PublicKey) bool }); !ok || !same.Equal(cert.PublicKey) {
 		return nil, &portal.Denial{Why: no}
+	}
+	return cert, nil
+}
+
+// HandOut gives a certificate of the store to its person, when its record is durable and it is
+// what a CA of this portal signed. It returns ErrNotFound for one that ended.
+func (r *Registrar) HandOut(ctx context.Context, c portal.Certificate) (*x509.Certificate, error) {
+	cert, err := r.signers.recorded(c.Serial, c.DER)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.c.Store.Confirm(ctx, c.Serial, c.DER); errors.Is(err, portal.ErrConflict) {
+		return nil, portal.ErrNotFound
+	} else if err != nil {
+		return nil, portal.AsOutage(portal.PartStore, "confirming certificate", err)
 	}
 	return cert, nil
 }

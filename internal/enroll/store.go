@@ -35,6 +35,10 @@ type Store interface {
 	// other than Completion.Ends would end that may be in use.
 	Complete(context.Context, Completion) error
 
+	// Confirm proves that a completion which can be read is durable, by a write after it. It
+	// returns ErrConflict when the certificate is not recorded with these bytes, or has ended.
+	Confirm(ctx context.Context, serial ca.Serial, der []byte) error
+
 	// Revoke ends certificates and returns those it ended.
 	Revoke(context.Context, Revocation) ([]ca.Serial, error)
 
