@@ -1,8 +1,12 @@
 package store_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/x509"
+	"database/sql"
 	"fmt"
 	"math/big"
 	"slices"
@@ -137,4 +141,59 @@ func TestC2_DamagedLintsWhatIsStored(t *testing.T) {
 			testkit.Contains(t, "unlawful", fmt.Sprint(got.Unlawful), want)
 		}
 	})
+}
+
+// TestDamagedReadsInPages checks each of 2,100 certificates once, in three pages, while no read is
+// open. Their rows say another key.
+func TestDamagedReadsInPages(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *database) {
+		const certificates = 2100
+		insertSelfSigned(t, db.plain, certificates)
+		seen := make(map[string]int)
+		found := testkit.Must(db.Damaged(t.Context(), store.Checks{
+			Signed: func(_ string, cert *x509.Certificate) bool {
+				seen[cert.SerialNumber.String()]++
+				if len(seen) == 1 || len(seen) == certificates/2 {
+					testkit.Equal(t, "reads that are open", openReads(t, db), 0)
+				}
+				return true
+			},
+			List: func(crl.List) error { return nil },
+		}, 2*certificates))(t)
+		testkit.Equal(t, "certificates seen", len(seen), certificates)
+		testkit.Equal(t, "findings", len(found.Damaged), certificates)
+		for _, one := range found.Damaged {
+			testkit.Contains(t, "finding", one, "is for another key")
+		}
+	})
+}
+
+// insertSelfSigned inserts certificates of a server.
+func insertSelfSigned(t *testing.T, plain *sql.DB, count int) {
+	t.Helper()
+	key := testkit.Must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))(t)
+	tx := testkit.Must(plain.Begin())(t)
+	defer tx.Rollback()
+	for range count {
+		serial := fixture.NewSerial(t)
+		cert := &x509.Certificate{SerialNumber: serial.Big(), NotBefore: testkit.Noon, NotAfter: testkit.Noon.Add(time.Hour)}
+		der := testkit.Must(x509.CreateCertificate(rand.Reader, cert, cert, key.Public(), key))(t)
+		hash := sha256.Sum256(der)
+		testkit.Must(tx.Exec(`INSERT INTO certificates (serial, issuer, kind, profile, status, upn, sid, mail, key_hash, not_before, not_after, requested_at, der)
+			VALUES ($1, 'issuing', 'server', 'server', 'issued', '', '', '', $2, $3, $4, $3, $5)`,
+			serial.String(), hash[:], cert.NotBefore.UnixMilli(), cert.NotAfter.UnixMilli(), der))(t)
+	}
+	testkit.NoError(t, tx.Commit())
+}
+
+// openReads is 0 when no read is open: then SQLite can reset its write-ahead log. PostgreSQL has sent
+// a result of this size before it is read, so that nothing shows there.
+func openReads(t *testing.T, db *database) (open int) {
+	t.Helper()
+	if db.dialect != goose.DialectSQLite3 {
+		return 0
+	}
+	var pages, moved int
+	testkit.NoError(t, db.plain.QueryRow("PRAGMA wal_checkpoint(RESTART)").Scan(&open, &pages, &moved))
+	return open
 }
