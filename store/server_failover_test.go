@@ -3,6 +3,8 @@ package store_test
 import (
 	"context"
 	"database/sql"
+	"net"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -113,4 +115,24 @@ func TestF5_CommitWithoutItsStandby(t *testing.T) {
 	}
 	set("")
 	testkit.NoError(t, note(t.Context(), db))
+}
+
+// The first of two servers in an address died without a word: new connections are made to the
+// second while a request still waits.
+func TestF5_FirstServerIsSilent(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *database) {
+		if !db.Shared() {
+			return // a file has no server
+		}
+		silent := testkit.Must(net.Listen("tcp", "127.0.0.1:0"))(t) // takes connections, says nothing
+		defer silent.Close()
+		address := testkit.Must(url.Parse(db.address))(t)
+		address.Host = silent.Addr().String() + "," + address.Host
+		both := opened(t, address.String())
+		for range 2 {
+			testkit.Must(db.plain.ExecContext(t.Context(),
+				"SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"))(t)
+			testkit.NoError(t, note(t.Context(), both))
+		}
+	})
 }

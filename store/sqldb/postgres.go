@@ -29,6 +29,10 @@ const (
 	// may set connect_timeout.
 	connectTimeout = 3 * time.Second
 
+	// connectTimeoutOfMany is for each of several servers in an address: the next one is asked
+	// while the request still waits.
+	connectTimeoutOfMany = time.Second
+
 	// connectionLife makes a pool find its way back after a failover.
 	connectionLife = 30 * time.Minute
 )
@@ -39,7 +43,7 @@ func openPostgres(ctx context.Context, c Config) (*DB, error) {
 		return nil, err
 	}
 	if !strings.Contains(c.URL, "connect_timeout=") {
-		config.ConnectTimeout = connectTimeout
+		config.ConnectTimeout = timeoutFor(config)
 	}
 	engine := &postgresEngine{}
 	config.OnNotice = engine.notice
@@ -61,6 +65,16 @@ func openPostgres(ctx context.Context, c Config) (*DB, error) {
 	}
 	p := newPool(pooled, false)
 	return &DB{engine: engine, writer: p, reader: p}, nil
+}
+
+// timeoutFor is how long a server of the address may take to answer.
+func timeoutFor(config *pgx.ConnConfig) time.Duration {
+	for _, f := range config.Fallbacks {
+		if f.Host != config.Host || f.Port != config.Port { // else the same without TLS
+			return connectTimeoutOfMany
+		}
+	}
+	return connectTimeout
 }
 
 // targetOption is the option of an address that says which of several servers to take.
