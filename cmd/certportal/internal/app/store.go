@@ -100,8 +100,9 @@ func OpenOlder(ctx context.Context, s *config.Settings, log *slog.Logger) (*stor
 	return store.Open(ctx, store.Config{URL: url, Log: log, Node: s.Node, AsIs: true, Older: true})
 }
 
-// databasePatience is how long a check waits for the database.
-const databasePatience = 5 * time.Second
+// databasePatience is how long a check waits for the database. Opening connects several times,
+// and each time may wait for every server of the address.
+const databasePatience = 15 * time.Second
 
 // databaseFindings asks a database server whether it lets the portal in, and looks whether the
 // records were moved away or are not all there yet. It writes nothing. A database in the data
