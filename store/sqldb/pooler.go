@@ -44,8 +44,13 @@ func pooledBy(ctx context.Context, config pgx.ConnConfig) (bool, error) {
 // suitPooler lets the driver prepare no statements under names when there is a pooler, which
 // may give the next transaction to another server process. An address may say otherwise.
 func suitPooler(ctx context.Context, c Config, config *pgx.ConnConfig) (pooled bool, err error) {
-	if pooled, err = pooledBy(ctx, *config); err != nil || !pooled {
-		return pooled, err
+	if pooled, err = pooledBy(ctx, *config); err != nil {
+		return false, err
+	}
+	if !pooled {
+		// A role or database may hide those that notice counts. Poolers refuse the parameter.
+		config.RuntimeParams["client_min_messages"] = "warning"
+		return false, nil
 	}
 	if !strings.Contains(c.URL, modeOption) {
 		config.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe

@@ -116,9 +116,9 @@ func checkEncoding(encoding string) error {
 }
 
 func preparePostgres(ctx context.Context, db *sql.DB, c Config, behindPooler bool) error {
-	var durable, encoding string
-	err := db.QueryRowContext(ctx,
-		"SELECT current_setting('synchronous_commit'), current_setting('server_encoding')").Scan(&durable, &encoding)
+	var durable, encoding, messages string
+	err := db.QueryRowContext(ctx, "SELECT current_setting('synchronous_commit'), current_setting('server_encoding'), "+
+		"current_setting('client_min_messages')").Scan(&durable, &encoding, &messages)
 	if err != nil {
 		return fmt.Errorf("connecting: %w", err)
 	}
@@ -130,6 +130,9 @@ func preparePostgres(ctx context.Context, db *sql.DB, c Config, behindPooler boo
 		c.Log.Warn("synchronous_commit is off: a crash of PostgreSQL can lose issued certificates")
 	case "local":
 		c.Log.Warn("synchronous_commit is local: a fail-over of PostgreSQL can lose issued certificates")
+	}
+	if messages == "error" {
+		c.Log.Warn("client_min_messages is error: the server does not say when a COMMIT did not wait for its standby; set it to warning for this role and database")
 	}
 	if c.AsIs {
 		return postgresDialect().compareSchema(ctx, db, c)
