@@ -16,7 +16,7 @@ import (
 // while it is backed up, and starts from what was restored, halted.
 func TestF15_BackupAndRestoreCommands(t *testing.T) {
 	folder := t.TempDir()
-	data, again := filepath.Join(folder, "D"), filepath.Join(folder, "D2")
+	data, again := filepath.Join(folder, "a[b*c"), filepath.Join(folder, "a[b*d") // no patterns
 	file, passphrase := filepath.Join(folder, "FILE"), filepath.Join(folder, "P")
 	testkit.NoError(t, os.WriteFile(passphrase, []byte("correct horse battery\n"), 0o600))
 	p := testkit.Must(openApp(t, data))(t)

@@ -2,12 +2,14 @@ package main
 
 import (
 	"bytes"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"certportal/internal/audit"
+	"certportal/internal/durable"
 	"certportal/internal/test/pgtest"
 	"certportal/internal/test/testkit"
 	"certportal/internal/test/testkit/fixture"
@@ -58,8 +60,8 @@ func (r replica) refused(want string, args ...string) {
 func (r replica) files() string {
 	var all strings.Builder
 	for _, pattern := range []string{"*", "ca/*", ".certportal*"} {
-		for _, name := range testkit.Must(filepath.Glob(filepath.Join(r.data, pattern)))(r.t) {
-			content, _ := os.ReadFile(name) // empty for folders
+		for _, name := range testkit.Must(fs.Glob(os.DirFS(r.data), pattern))(r.t) {
+			content, _ := os.ReadFile(filepath.Join(r.data, name)) // empty for folders
 			all.WriteString(name + "\n" + string(content) + "\n")
 		}
 	}
@@ -80,6 +82,7 @@ func TestCopyOfTheCA(t *testing.T) {
 	t.Cleanup(server.Stop)
 	database := server.Database(t)
 	first, second := newReplica(t, database), newReplica(t, database)
+	second.data = filepath.Join(t.TempDir(), "a[b*c") // no pattern
 	first.must("init")
 	file := filepath.Join(t.TempDir(), "ca.age")
 	testkit.Contains(t, "copy-to", first.must("copy-to", file), "ca copy-from")
@@ -98,9 +101,9 @@ func TestCopyOfTheCA(t *testing.T) {
 	testkit.NoError(t, os.Mkdir(left, 0o700))
 	testkit.NoError(t, os.WriteFile(filepath.Join(left, "issuing.key"), []byte("x"), 0o600))
 	testkit.Contains(t, "copy-from", second.must("copy-from", file), "issuing.crt")
-	testkit.Equal(t, "what is left", len(testkit.Must(filepath.Glob(filepath.Join(second.data, ".certportal-ca-*")))(t)), 0)
+	testkit.Equal(t, "what is left", len(testkit.Must(durable.Named(second.data, ".certportal-ca-"))(t)), 0)
 	testkit.Contains(t, "the copy", second.must("show"), "issuing")
-	for _, key := range testkit.Must(filepath.Glob(filepath.Join(second.data, "ca", "*")))(t) {
+	for _, key := range testkit.Must(durable.Named(filepath.Join(second.data, "ca"), ""))(t) {
 		testkit.Equal(t, "mode of "+key, testkit.Must(os.Stat(key))(t).Mode().Perm(), 0o600)
 	}
 	testkit.Contains(t, "copy-from again", second.must("copy-from", file), "already")

@@ -153,6 +153,18 @@ func RemoveTemporary(folder string, age time.Duration) {
 	}
 }
 
+// Named lists the paths of what is in a folder under names that begin with a prefix. Unlike for
+// filepath.Glob, the path of the folder is no pattern.
+func Named(folder, prefix string) (paths []string, err error) {
+	entries, err := os.ReadDir(folder)
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), prefix) {
+			paths = append(paths, filepath.Join(folder, e.Name()))
+		}
+	}
+	return paths, err
+}
+
 // OpenNoLink opens a file of the portal for reading and writing, and makes it where there is
 // none. It refuses a symbolic link: root, who runs a command in a folder of the portal's
 // account, would write where that account may not.

@@ -116,3 +116,19 @@ func TestRemoveTemporary(t *testing.T) {
 	}
 	RemoveTemporary(filepath.Join(dir, "none"), 0)
 }
+
+func TestNamed(t *testing.T) {
+	parent := t.TempDir()
+	folder := filepath.Join(parent, "a[b*c")
+	for _, name := range []string{folder, filepath.Join(folder, ".copy-1"), filepath.Join(folder, ".copy"), filepath.Join(parent, "a[bxc"), filepath.Join(parent, "a[bxc", ".copy-2")} {
+		if err := os.Mkdir(name, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := Named(folder, ".copy-"); err != nil || len(got) != 1 || got[0] != filepath.Join(folder, ".copy-1") {
+		t.Errorf("got %q, %v", got, err)
+	}
+	if _, err := Named(filepath.Join(parent, "none"), ".copy-"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("no folder: got %v, want %v", err, fs.ErrNotExist)
+	}
+}

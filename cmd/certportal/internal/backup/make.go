@@ -109,7 +109,7 @@ func FileName(at time.Time) string {
 
 // removeCopies removes what a killed backup left in the data folder.
 func removeCopies(data string) error {
-	left, err := filepath.Glob(filepath.Join(data, sqldb.CopyPrefix+"*"))
+	left, err := durable.Named(data, sqldb.CopyPrefix)
 	if err != nil {
 		return err
 	}

@@ -70,7 +70,7 @@ func (p *place) prepare() (err error) {
 	if err := checkEmpty(p.data); err != nil {
 		return err
 	}
-	left, err := filepath.Glob(filepath.Join(p.data, stagePrefix+"*"))
+	left, err := durable.Named(p.data, stagePrefix)
 	if err != nil {
 		return err
 	}

@@ -121,12 +121,12 @@ func ReadCopy(ctx context.Context, s *config.Settings, db *store.DB, path string
 	return place(folder, stage, s.Path("ca"), note)
 }
 
-// stages matches the folders into which copies are unpacked.
-const stages = ".certportal-ca-*"
+// stagePrefix begins the names of folders into which copies are unpacked.
+const stagePrefix = ".certportal-ca-"
 
 // newStage makes such a folder, which is locked until release.
 func newStage(data string) (stage string, release func() error, err error) {
-	if stage, err = os.MkdirTemp(data, stages); err != nil {
+	if stage, err = os.MkdirTemp(data, stagePrefix+"*"); err != nil {
 		return "", nil, err
 	}
 	f, err := os.Open(stage)
@@ -139,7 +139,7 @@ func newStage(data string) (stage string, release func() error, err error) {
 
 // removeStages removes what a killed command left: folders that no command has locked.
 func removeStages(data string) error {
-	left, err := filepath.Glob(filepath.Join(data, stages))
+	left, err := durable.Named(data, stagePrefix)
 	if err != nil {
 		return err
 	}
