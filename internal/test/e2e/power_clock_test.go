@@ -60,7 +60,7 @@ func (p *powered) removeOne(c *http.Client) {
 // under a running portal. Ahead, sessions end and lists of the future are made. After the
 // way back no list is made, the log says so, and revocations are recorded all the same.
 func TestF8_ClockOfTheMachineIsSet(t *testing.T) {
-	slow(t)
+	inLong(t)
 	p := startPowered(t)
 	c := p.visitor()
 	p.signIn(c, p.person("employee"))

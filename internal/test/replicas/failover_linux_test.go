@@ -10,12 +10,17 @@ import (
 // The primary of a PostgreSQL under Patroni is killed while people enrol. What they were given
 // is in the records of the new primary, no serial is twice, what they saw besides said that
 // nothing was issued, and the portals go on. Two of them ask HAProxy for the primary, one
-// looks for it itself. "scripts/test long" kills whole nodes, again and again.
+// looks for it itself. "scripts/test long" kills whole nodes, again and again; with
+// CERTPORTAL_LONG=1 PostgreSQL alone is killed once.
 func TestF5_DatabaseFailsOver(t *testing.T) {
-	slow(t)
+	if !long() {
+		t.Skip("runs for a minute: scripts/test long")
+	}
 	t.Parallel() // it waits most of the time
 	names := []string{"one", "two"}
-	if long() {
+	rounds := testkit.Times(t, 1)
+	nodes := rounds > 1
+	if nodes {
 		names = append(names, "three")
 	}
 	records := newPatroni(t, names...)
@@ -23,11 +28,10 @@ func TestF5_DatabaseFailsOver(t *testing.T) {
 	b := haproxy(t, c.portals)
 	stop := c.load(t, []*balancer{b}, 10)
 	c.goesOn(t, 10)
-	rounds := testkit.Times(t, 1)
 	for range rounds {
 		old := records.primary()
 		began := time.Now()
-		if long() {
+		if nodes {
 			old.kill() // with Patroni: the others wait until it is surely gone
 		} else {
 			old.killPostgres()
@@ -35,7 +39,7 @@ func TestF5_DatabaseFailsOver(t *testing.T) {
 		testkit.Eventually(t, "another primary", func() bool { now := records.primary(); return now != nil && now != old })
 		t.Logf("another primary after %s", time.Since(began).Round(100*time.Millisecond))
 		c.goesOn(t, 20)
-		if long() {
+		if nodes {
 			old.start()
 			records.synchronous()
 		}
