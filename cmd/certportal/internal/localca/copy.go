@@ -121,51 +121,6 @@ func ReadCopy(ctx context.Context, s *config.Settings, db *store.DB, path string
 	return place(folder, stage, s.Path("ca"), note)
 }
 
-// stagePrefix begins the names of folders into which copies are unpacked.
-const stagePrefix = ".certportal-ca-"
-
-// newStage makes such a folder, which is locked until release.
-func newStage(data string) (stage string, release func() error, err error) {
-	if stage, err = os.MkdirTemp(data, stagePrefix+"*"); err != nil {
-		return "", nil, err
-	}
-	f, err := os.Open(stage)
-	if err != nil {
-		return "", nil, errors.Join(err, os.RemoveAll(stage))
-	}
-	_ = durable.Lock(f) // some file systems have no locks
-	return stage, f.Close, nil
-}
-
-// removeStages removes what a killed command left: folders that no command has locked.
-func removeStages(data string) error {
-	left, err := durable.Named(data, stagePrefix)
-	if err != nil {
-		return err
-	}
-	for _, stage := range left {
-		if err := removeStage(stage); err != nil {
-			return fmt.Errorf("removing what an earlier copy-from left: %w", err)
-		}
-	}
-	return nil
-}
-
-func removeStage(stage string) error {
-	if info, err := os.Lstat(stage); err != nil || !info.IsDir() {
-		return nil // a file that is being written has such a name too
-	}
-	f, err := os.Open(stage)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if durable.Lock(f) != nil { // a command that runs has it
-		return nil
-	}
-	return os.RemoveAll(stage)
-}
-
 // unpackCopy decrypts a copy into a folder.
 func unpackCopy(path string, passphrase []byte, into string) error {
 	f, err := os.Open(path)
