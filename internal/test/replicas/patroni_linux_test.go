@@ -108,7 +108,7 @@ func newNode(t testing.TB, name, hosts string) *node {
 	config := fill(t, testkit.DocBlocks(t, "replicas.md", "yaml")[0], nil,
 		"name: one", "name: "+name, "10.0.0.21", n.address, "10.0.0.31:2379,10.0.0.32:2379,10.0.0.33:2379", hosts,
 		"/var/lib/postgresql/15/portal", n.folder+"/data", "/var/lib/postgresql", n.folder,
-		"hostssl", "host", "10.0.0.0/24", "127.0.0.0/8",
+		"hostssl", "host", "ssl: true", "ssl: false", "10.0.0.0/24", "127.0.0.0/8",
 		"        max_connections: 100", "        fsync: false\n        unix_socket_directories: ''\n        max_connections: 100")
 	testkit.NoError(t, os.WriteFile(filepath.Join(n.folder, "config.yml"), []byte(config+"\n"), 0o600))
 	if os.Getuid() == 0 {
@@ -213,7 +213,8 @@ func (p *patroni) balance(t testing.TB) (addresses []string) {
 	}
 	b.run(t, files{folder: t.TempDir()}, fill(t, testkit.DocBlocks(t, "replicas.md", "haproxy")[1], nil, pairs...)+"\n",
 		daemon.Program("haproxy"), "-db", "-f")
-	text := fill(t, testkit.DocBlocks(t, "replicas.md", "text")[0], nil, pairs...)
+	text := fill(t, testkit.DocBlocks(t, "replicas.md", "text")[0], nil,
+		append(pairs, "sslmode=verify-full&sslrootcert=/etc/certportal/database-root.pem", "sslmode=disable")...)
 	return strings.Fields(text)
 }
 
