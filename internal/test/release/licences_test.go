@@ -66,21 +66,27 @@ func licence(text string, number int) string {
 	return rest
 }
 
-// TestLicencesRefuse adds modules whose licence no company may link, or that have none.
+// TestLicencesRefuse adds modules whose licence no company may link, that have none, or that have
+// an unknown one beside a known one. A notice is no licence.
 func TestLicencesRefuse(t *testing.T) {
 	if testing.Short() {
 		t.Skip("lists all packages")
 	}
 	source := t.TempDir()
 	testkit.NoError(t, copySource(module, source))
-	vendored := t.TempDir() // both modules come from here
-	for name, text := range map[string]string{"gnu": "GNU AFFERO GENERAL PUBLIC LICENSE\n   Version 3, 19 November 2007\n", "none": ""} {
+	vendored := t.TempDir() // all modules come from here
+	const mit = "Permission is hereby granted, free of charge, to any person\n"
+	for name, texts := range map[string]map[string]string{
+		"gnu":    {"COPYING": "GNU AFFERO GENERAL PUBLIC LICENSE\n   Version 3, 19 November 2007\n"},
+		"none":   {},
+		"second": {"LICENSE": mit, "LICENSE.other": "You may use this on Sundays.\n"},
+		"notice": {"LICENSE": mit, "NOTICE.txt": "This holds the work of others.\n"},
+	} {
 		folder := filepath.Join(vendored, name)
 		testkit.NoError(t, os.MkdirAll(folder, 0o755))
-		for file, content := range map[string]string{"go.mod": "module example.com/" + name + "\n", "x.go": "package " + name + "\n", "COPYING": text} {
-			if content != "" {
-				testkit.NoError(t, os.WriteFile(filepath.Join(folder, file), []byte(content), 0o644))
-			}
+		texts["go.mod"], texts["x.go"] = "module example.com/"+name+"\n", "package "+name+"\n"
+		for file, content := range texts {
+			testkit.NoError(t, os.WriteFile(filepath.Join(folder, file), []byte(content), 0o644))
 		}
 		edit := exec.Command("go", "mod", "edit", "-require=example.com/"+name+"@v0.0.1", "-replace=example.com/"+name+"="+folder)
 		edit.Dir = source
@@ -88,13 +94,19 @@ func TestLicencesRefuse(t *testing.T) {
 			t.Fatalf("%v\n%s", err, out)
 		}
 	}
-	use := "package main\n\nimport (\n\t_ \"example.com/gnu\"\n\t_ \"example.com/none\"\n)\n"
+	use := "package main\n\nimport (\n\t_ \"example.com/gnu\"\n\t_ \"example.com/none\"\n\t_ \"example.com/notice\"\n\t_ \"example.com/second\"\n)\n"
 	testkit.NoError(t, os.WriteFile(filepath.Join(source, "cmd", "certportal", "use_of_modules.go"), []byte(use), 0o644))
 	out, err := exec.Command(filepath.Join(source, "scripts", "licenses")).CombinedOutput()
 	if err == nil {
 		t.Error("scripts/licenses is content")
 	}
-	for _, want := range []string{"example.com/gnu v0.0.1: licence GNU", "example.com/none v0.0.1: licence of no known kind"} {
+	for _, want := range []string{"example.com/gnu v0.0.1: licence GNU", "example.com/none v0.0.1: licence of no known kind",
+		"example.com/second v0.0.1: LICENSE.other is of no known kind"} {
 		testkit.Contains(t, "scripts/licenses", string(out), want)
+	}
+	for line := range strings.Lines(string(out)) {
+		if strings.HasPrefix(line, "example.com/notice v0.0.1") && strings.Contains(line, "no known kind") {
+			t.Errorf("a notice is taken for a licence: %s", line)
+		}
 	}
 }
