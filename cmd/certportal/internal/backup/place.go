@@ -79,7 +79,8 @@ func (p *place) prepare() (err error) {
 			return err
 		}
 	}
-	// Not by its path, in which the account of the portal could put a link.
+	// Files are unpacked relative to this folder, so that no link of the account of the portal
+	// below it is followed. What comes after goes by path.
 	root, err := os.OpenRoot(p.data)
 	if err != nil {
 		return err
