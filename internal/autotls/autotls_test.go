@@ -362,9 +362,9 @@ func TestServerErrors(t *testing.T) {
 
 	// Bodies without an end: the portal must not keep them in memory.
 	const endless = 64 << 20
-	sent := 0
+	var sent atomic.Int64 // the handler may still write when the answer was read
 	send := func(w http.ResponseWriter) {
-		for sent = 0; sent < endless; sent += 1 << 16 {
+		for sent.Store(0); sent.Load() < endless; sent.Add(1 << 16) {
 			if _, err := w.Write(make([]byte, 1<<16)); err != nil {
 				return
 			}
@@ -377,8 +377,8 @@ func TestServerErrors(t *testing.T) {
 	})
 	testkit.Equal(t, "certificate with an endless error", leaf(t, m), "")
 	wantFailure(t, m, "status 403", "not as an ACME server does")
-	if sent >= endless {
-		t.Errorf("all %d bytes of an error were read", sent)
+	if n := sent.Load(); n >= endless {
+		t.Errorf("all %d bytes of an error were read", n)
 	}
 	in.shift.Add(int64(2 * time.Hour))
 	set(func(w http.ResponseWriter, r *http.Request) bool {
@@ -392,12 +392,12 @@ func TestServerErrors(t *testing.T) {
 	wantFailure(t, m, "larger than 1 MiB")
 	in.shift.Add(int64(2 * time.Hour))
 
-	odd := 0
+	var posts atomic.Int64
 	set(func(w http.ResponseWriter, r *http.Request) bool {
 		if r.Method != http.MethodPost {
 			return false
 		}
-		if odd++; odd%2 == 0 {
+		if posts.Add(1)%2 == 0 {
 			w.Header().Set("Replay-Nonce", "stale")
 			problem(w, 400, "badNonce", "no good")
 			return true
