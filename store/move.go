@@ -14,7 +14,7 @@ import (
 // ErrMoved says that the records of a database were moved to another one. A portal must not
 // use it.
 var ErrMoved = errors.New("the records of this database were moved to another one: " +
-	"set database or database_file to the new one, or run certportal migrate --reopen")
+	"set database or database_file to the new one; only when the new one is not in use: certportal migrate --reopen")
 
 // ErrMoving says that a database is the target of a move that is not finished.
 var ErrMoving = errors.New("the records are not all moved to this database yet")

@@ -138,6 +138,9 @@ func (c auditVerify) print(w io.Writer, r auditmonitor.Report, breaks []*audit.B
 	for _, b := range breaks {
 		fmt.Fprintf(out, "BROKEN: %v\n", b)
 	}
+	if c.Certificates && v.OK && noCA == nil {
+		fmt.Fprintln(out, "Certificates, lists and pages of the database: no fault.")
+	}
 	for _, d := range damaged.Damaged {
 		fmt.Fprintf(out, "DAMAGED: %s\n", d)
 	}

@@ -78,7 +78,7 @@ func verdictOf(t *testing.T, code int, args ...string) verdict {
 func TestAuditVerify(t *testing.T) {
 	data := ranPortal(t)
 	out := mustRun(t, "--data", data, "audit", "verify", "--certificates")
-	if !strings.Contains(out, "entries verified") || !strings.Contains(out, "1 seals") {
+	if !strings.Contains(out, "entries verified") || !strings.Contains(out, "1 seals") || !strings.Contains(out, "no fault") {
 		t.Errorf("got %s", out)
 	}
 	verify := []string{"--data", data, "audit", "verify", "--json"}

@@ -10,12 +10,30 @@ import (
 )
 
 type healthCommand struct {
-	Ready bool `help:"Ask whether it takes requests, too: /readyz instead of /healthz."`
+	Ready bool          `help:"Ask whether it takes requests, too: /readyz instead of /healthz."`
+	Wait  time.Duration `placeholder:"60s" help:"Ask again for this long until it is well: after its start a portal needs some seconds, and at the first start, which makes the CA, more."`
 }
 
+// askAgain is the pause between two questions.
+const askAgain = 500 * time.Millisecond
+
 // Run asks the portal that runs on this machine. It is for health checks of containers,
-// which have no other program.
+// which have no other program, and for people who have just started it.
 func (h healthCommand) Run(i *invocation) error {
+	for end := time.Now().Add(h.Wait); ; {
+		err := h.ask(i)
+		if err == nil || !time.Now().Before(end) {
+			return err
+		}
+		select {
+		case <-i.ctx.Done():
+			return err
+		case <-time.After(askAgain):
+		}
+	}
+}
+
+func (h healthCommand) ask(i *invocation) error {
 	s, err := i.settings()
 	if err != nil {
 		return err

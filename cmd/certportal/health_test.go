@@ -10,7 +10,7 @@ import (
 	"certportal/internal/test/testkit"
 )
 
-// TestHealth asks a portal that is well, one that is not, and none.
+// TestHealth asks a portal that is well, one that is not, one that starts, and none.
 func TestHealth(t *testing.T) {
 	answers := map[string]int{"/healthz": http.StatusOK, "/readyz": http.StatusServiceUnavailable}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(answers[r.URL.Path]) }))
@@ -25,6 +25,17 @@ func TestHealth(t *testing.T) {
 	}
 	if r := certportal(t, "", "health", "--ready", "--config", well); r.code != exitFailed || !strings.Contains(r.err, "503") {
 		t.Errorf("not ready: exit %d\n%s", r.code, r.err)
+	}
+	tries := 0
+	starting := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if tries++; tries < 3 { // the questions come one after the other
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	}))
+	defer starting.Close()
+	starts := edit(strings.TrimPrefix(starting.URL, "http://"))
+	if r := certportal(t, "", "health", "--ready", "--wait", "10m", "--config", starts); r.code != exitDone {
+		t.Errorf("ready at the third question: exit %d\n%s", r.code, r.err)
 	}
 	server.Close()
 	if r := certportal(t, "", "health", "--config", well); r.code != exitFailed {

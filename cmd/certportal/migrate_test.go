@@ -214,7 +214,7 @@ func TestMigrateToFlags(t *testing.T) {
 	for _, command := range []string{"serve", "user list", "audit verify", "migrate --check", "migrate --check --json", "migrate"} {
 		r := certportal(t, "", append([]string{"--data", data}, strings.Fields(command)...)...)
 		testkit.Equal(t, command, r.code, exitConfig)
-		testkit.Contains(t, command, r.err, "set database or database_file to the new one, or run certportal migrate --reopen")
+		testkit.Contains(t, command, r.err, "set database or database_file to the new one; only when the new one is not in use: certportal migrate --reopen")
 	}
 	r = certportal(t, "", "--data", data, "config", "check")
 	testkit.Equal(t, "config check", r.code, exitFailed)

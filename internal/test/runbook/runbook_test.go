@@ -46,10 +46,11 @@ func lostDatabase(t *testing.T, m *machine, block func(int) string) {
 	m.run("systemctl stop certportal") // and the journal has it
 	testkit.NoError(t, os.Truncate(m.root+"/var/lib/certportal/portal.db", 4096))
 	testkit.Contains(t, "restore", block(0), "Issuing is stopped")
+	block(1)
 	if got := m.certificates("--serial " + serial); len(got) != 1 || got[0].Status != "blocked" {
 		t.Errorf("the certificate that was revoked after the backup: %+v", got)
 	}
-	block(1)
+	block(2)
 }
 
 // lostCA deletes the folder: the portal does not start until it is back, and its CA is the same.

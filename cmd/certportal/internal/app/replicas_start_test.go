@@ -53,7 +53,7 @@ func TestF18_ReplicasThatStartTogetherHaveOneCA(t *testing.T) {
 		if err == nil {
 			t.Fatal("two portals have a CA of their own")
 		}
-		testkit.Contains(t, "the refusal", err.Error(), "copy that folder from another replica")
+		testkit.Contains(t, "the refusal", err.Error(), "copy-from here")
 		for _, name := range []string{"ca", "ca.new", "ca-passphrase"} {
 			if _, err := os.Lstat(filepath.Join(folders[n], name)); !errors.Is(err, os.ErrNotExist) {
 				t.Errorf("%s is left: %v", name, err)

@@ -43,7 +43,7 @@ func refuseListedCA(ctx context.Context, s *config.Settings, db *store.DB) error
 
 // otherCA says that the files of the CA are elsewhere.
 func otherCA(s *config.Settings) error {
-	return fmt.Errorf("the records belong to a CA whose files are not in %s: copy that folder from another replica, "+
+	return fmt.Errorf("the records belong to a CA whose files are not in %s: bring it from another replica (certportal ca copy-to there, copy-from here), "+
 		"or restore it from a backup; nothing was created", s.Path("ca"))
 }
 
