@@ -96,7 +96,7 @@ func (i *invocation) examine(bundle string) (doctor.Report, error) {
 	} else if err != nil {
 		return doctor.Report{}, fmt.Errorf("there is no portal in %s; name its folder with --data or its settings with --config: %w", s.Data, err)
 	}
-	d, done := app.OpenDoctor(i.ctx, version, s, wrong, i.quiet())
+	d, done := app.OpenDoctor(i.ctx, version, s, wrong, i.passphraseInput(), i.quiet())
 	checks := admin.Checks{List: d.Checks(), Limit: app.CheckLimit}
 	results := checks.Run(i.ctx, time.Now)
 	if i.ctx.Err() != nil {
@@ -111,6 +111,17 @@ func (i *invocation) examine(bundle string) (doctor.Report, error) {
 		done()
 	}
 	return report, err
+}
+
+// passphraseInput is the input where it is a file, and empty otherwise: monitoring may leave
+// a pipe open for good.
+func (i *invocation) passphraseInput() io.Reader {
+	if f, ok := i.io.in.(*os.File); ok {
+		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+			return f
+		}
+	}
+	return strings.NewReader("")
 }
 
 // writeBundle writes the bundle whole, or leaves no file.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -178,6 +179,59 @@ func TestDoctorOfAFormerDemo(t *testing.T) {
 					t.Errorf("%s: %s: %s", tt.name, f.What, f.Text)
 				}
 			}
+		}
+	}
+}
+
+// A passphrase that only the service has is no failure of the CA. Where it is given to the
+// command, the key is tried.
+func TestDoctorWithoutThePassphrase(t *testing.T) {
+	t.Parallel()
+	environ := maps.Clone(fixture.FastCA())
+	environ["CERTPORTAL_DATA"] = t.TempDir()
+	file := func(text string) string {
+		path := filepath.Join(t.TempDir(), "passphrase")
+		testkit.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+		return path
+	}
+	right, wrong := file("a passphrase of the keys\n"), file("another passphrase\n")
+	var errs bytes.Buffer
+	environ["CERTPORTAL_CA_PASSPHRASE_FILE"] = right
+	if code := run(t.Context(), []string{"ca", "init"}, streams{strings.NewReader(""), &errs, &errs}, environ); code != exitDone {
+		t.Fatal(errs.String())
+	}
+	for _, tt := range []struct {
+		name, setting, input string
+		state                portal.FindingState
+		want                 string
+	}{
+		{"a credential of the service", "", "", portal.FindingSkipped, "CERTPORTAL_CA_PASSPHRASE_FILE=prompt certportal doctor"},
+		{"typed at the start", "prompt", "", portal.FindingSkipped, "typed at the start"},
+		{"given", "prompt", right, portal.FindingOK, "it opens"},
+		{"given wrongly", "prompt", wrong, portal.FindingFailed, "passphrase"},
+		{"an empty file", "prompt", file("\n"), portal.FindingSkipped, "typed at the start"},
+	} {
+		environ := maps.Clone(environ)
+		environ["CERTPORTAL_CA_PASSPHRASE_FILE"] = tt.setting
+		var in io.Reader = strings.NewReader("")
+		if tt.input != "" {
+			f := testkit.Must(os.Open(tt.input))(t)
+			defer f.Close()
+			in = f
+		}
+		var out bytes.Buffer
+		run(t.Context(), []string{"doctor", "--json"}, streams{in, &out, &out}, environ)
+		var report doctor.Report
+		testkit.NoError(t, json.Unmarshal(out.Bytes(), &report))
+		looked := false
+		for _, c := range report.Checks {
+			looked = looked || c.Name == "ca"
+			if c.Name == "ca" && (c.State != tt.state || !strings.Contains(c.Findings[0].Text, tt.want) || (c.Todo == "") != (tt.state != portal.FindingFailed)) {
+				t.Errorf("%s: %s, %q, %v, want %s, %q", tt.name, c.State, c.Todo, c.Findings, tt.state, tt.want)
+			}
+		}
+		if !looked {
+			t.Errorf("%s: the CA was not checked\n%s", tt.name, out.String())
 		}
 	}
 }

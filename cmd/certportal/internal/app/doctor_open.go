@@ -8,7 +8,6 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"strings"
 	"time"
 
 	"certportal/ca"
@@ -32,9 +31,10 @@ const (
 )
 
 // OpenDoctor opens the doctor of an installation beside its portal, which may run or not.
-// A part that does not open is the finding of its check. It changes nothing and asks for no
-// passphrase. Call done in the end, unless a check did not end.
-func OpenDoctor(ctx context.Context, version string, s *config.Settings, wrong *config.Mistakes, log *slog.Logger) (d *doctor.Doctor, done func()) {
+// A part that does not open is the finding of its check. It changes nothing. Where the
+// passphrase is given at the start of the portal, it is read from in, which must end and is no
+// terminal. Call done in the end, unless a check did not end.
+func OpenDoctor(ctx context.Context, version string, s *config.Settings, wrong *config.Mistakes, in io.Reader, log *slog.Logger) (d *doctor.Doctor, done func()) {
 	tokens := localca.Tokens(s)
 	c := outsideConfig(s, tokens, log)
 	c.Outside = &doctor.Outside{Wrong: wrong, Running: isRunning(s), Served: hasServed(s), Unseen: isUnseen(s), Version: version, RunningVersion: startedVersion(s)}
@@ -49,7 +49,7 @@ func OpenDoctor(ctx context.Context, version string, s *config.Settings, wrong *
 	d = doctor.New(c)
 	opened := make(chan doctor.Parts, 1)
 	go func() {
-		p := openParts(ctx, s, c.Public, log)
+		p := openParts(ctx, s, c.Public, in, log)
 		d.Supply(p)
 		opened <- p
 	}()
@@ -89,14 +89,14 @@ func outsideConfig(s *config.Settings, tokens *hsm.Tokens, log *slog.Logger) doc
 }
 
 // openParts opens database and CA side by side, then what needs both.
-func openParts(ctx context.Context, s *config.Settings, public config.Addresses, log *slog.Logger) (p doctor.Parts) {
+func openParts(ctx context.Context, s *config.Settings, public config.Addresses, in io.Reader, log *slog.Logger) (p doctor.Parts) {
 	ctx, cancel := context.WithTimeout(ctx, openLimit)
 	defer cancel()
 	dbCtx, cancelDB := context.WithTimeout(ctx, databaseLimit)
 	defer cancelDB()
 	db := within(dbCtx, func(ctx context.Context) (*store.DB, error) { return OpenAsIs(ctx, s, log) })
 	key := within(ctx, func(context.Context) (*localca.CA, error) {
-		return localca.Open(s, public.HTTP, &config.Terminal{In: strings.NewReader(""), Out: io.Discard})
+		return localca.Open(s, public.HTTP, &config.Terminal{In: in, Out: io.Discard})
 	})
 	p.DB, p.DBErr = db()
 	p.CA, p.CAErr = key()

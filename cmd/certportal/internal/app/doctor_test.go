@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -180,6 +182,18 @@ func (p *App) finding(t *testing.T, check, address string) portal.Finding {
 	}
 	t.Fatalf("%s found nothing of %s", check, address)
 	return portal.Finding{}
+}
+
+// A portal that runs without its passphrase reports this as a failure, unlike the command.
+func TestLostPassphraseIsAFailure(t *testing.T) {
+	data := t.TempDir()
+	first := testkit.Must(open(t, data))(t)
+	testkit.NoError(t, first.Close())
+	testkit.NoError(t, os.Remove(filepath.Join(data, "ca-passphrase")))
+	p := testkit.Must(open(t, data))(t)
+	if f := p.finding(t, "ca", "issuing key"); f.State != portal.FindingFailed || f.Todo != "restore" || !strings.Contains(f.Text, "ca-passphrase") {
+		t.Errorf("got %+v", f)
+	}
 }
 
 // A test certificate goes the whole way, and is revoked in the end.

@@ -7,7 +7,6 @@ import (
 
 	"certportal/ca"
 	"certportal/ca/crl"
-	"certportal/cmd/certportal/internal/config"
 	"certportal/internal/admin"
 	"certportal/internal/portal"
 )
@@ -24,9 +23,6 @@ func (d *Doctor) checkCA(context.Context) []portal.Finding {
 	list := []portal.Finding{found("issuing key", ready, portal.Say("ca-key", "it opens, certificates can be signed"))}
 	if ready != nil {
 		list[0] = d.caFailure("issuing key", ready)
-	}
-	if d.c.Outside != nil && d.c.Settings.CA.PassphraseFile == config.Prompt {
-		list[0] = portal.NewFinding("issuing key", portal.FindingSkipped, portal.Say("ca-key-prompt", "not opened: its passphrase is typed at the start of the portal"))
 	}
 	for _, cert := range certs {
 		end := cert.NotAfter.In(d.c.Settings.Location()).Format(time.DateOnly)

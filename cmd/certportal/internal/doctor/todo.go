@@ -84,6 +84,17 @@ func (d *Doctor) caFailure(what string, err error) portal.Finding {
 	if errors.Is(err, ca.ErrExposed) && d.namedByFiles(err) {
 		return portal.NewFinding(what, portal.FindingSkipped, portal.Say("ca-exposed", "not opened: other accounts can read a key, see the check of files"))
 	}
+	if d.c.Outside != nil && errors.Is(err, localca.ErrNoPassphrase) {
+		switch given := d.c.Settings.CA.PassphraseFile; {
+		case given == config.Prompt:
+			return portal.NewFinding(what, portal.FindingSkipped, portal.Say("ca-key-prompt", "not opened: its passphrase is typed at the start of the portal"))
+		case given == "" && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission)):
+			return portal.NewFinding(what, portal.FindingSkipped, portal.Say("ca-key-credential", "not opened: this command cannot read its passphrase in %s. "+
+				"After certportal setup the service gets the passphrase as a credential. To try it, run as root: "+
+				"sudo -u certportal env CERTPORTAL_CA_PASSPHRASE_FILE=prompt certportal doctor --config /etc/certportal/certportal.yaml < /etc/certportal/ca-passphrase",
+				d.c.Settings.DefaultPassphraseFile()))
+		}
+	}
 	return portal.Finding{What: what, State: portal.FindingFailed, Text: err.Error(), Todo: d.caTodo(err)}
 }
 

@@ -81,7 +81,7 @@ func Open(s *config.Settings, base *url.URL, term *config.Terminal) (*CA, error)
 	}
 	a := &CA{Folder: folder, dir: s.Path("ca"), base: base, ring: keyring{settings: s, tokens: Tokens(s)}}
 	if a.Passphrase, err = passphrase(s, term); err != nil {
-		return a.seal(err), nil
+		return a.seal(fmt.Errorf("%w: %w", ErrNoPassphrase, err)), nil
 	}
 	a.ring.passphrase = a.Passphrase
 	secret, key, err := a.ring.secret(a.dir, folder)

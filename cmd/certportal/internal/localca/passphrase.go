@@ -10,6 +10,9 @@ import (
 	"certportal/cmd/certportal/internal/config"
 )
 
+// ErrNoPassphrase is why a CA is sealed whose passphrase cannot be read: its keys were not tried.
+var ErrNoPassphrase = errors.New("there is no passphrase for its keys")
+
 // passphrase finds the passphrase of the CA's keys: the file of the settings, a
 // prompt, the systemd credential ca-passphrase, or the file in the data folder.
 func passphrase(s *config.Settings, term *config.Terminal) ([]byte, error) {
