@@ -85,8 +85,8 @@ type engine interface {
 	// of which it is certain that nothing was committed.
 	retryable(error) bool
 
-	// away reports that the server restarts, cannot be reached, or takes no writes for now. A statement that was under
-	// way had no effect unless it was a COMMIT.
+	// away reports that the server restarts, cannot be reached, or is read-only. A statement
+	// that was under way had no effect unless it was a COMMIT.
 	away(error) bool
 
 	// duplicate reports a violated unique constraint.

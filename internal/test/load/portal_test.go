@@ -91,22 +91,6 @@ func (p *portal) command(args ...string) *exec.Cmd {
 	return cmd
 }
 
-func (p *portal) ready(ctx context.Context) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.ops+"/readyz", nil)
-	if err != nil {
-		return err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("/readyz: %s", resp.Status)
-	}
-	return nil
-}
-
 // connect makes the transports. People come from many addresses, as each may send so many
 // requests a minute.
 func (p *portal) connect() {

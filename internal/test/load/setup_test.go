@@ -59,7 +59,7 @@ func BenchmarkSetup(b *testing.B) {
 func (p *portal) serve(cmd *exec.Cmd) {
 	p.t.Helper()
 	cmd.Env, cmd.Dir = append(testkit.Environ(), p.environ...), p.data
-	running, err := daemon.Run(p.t.Context(), cmd, func(ctx context.Context) error { return p.ready(ctx) })
+	running, err := daemon.Run(p.t.Context(), cmd, func(ctx context.Context) error { return daemon.Answers(ctx, p.ops+"/readyz") })
 	if err != nil {
 		p.t.Fatal(err)
 	}

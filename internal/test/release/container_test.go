@@ -47,7 +47,7 @@ func TestContainer(t *testing.T) {
 	if out, err := i.command(i.health, settings).CombinedOutput(); err == nil {
 		t.Errorf("without a portal the health check is content: %s", out)
 	}
-	p, err := daemon.Run(t.Context(), i.command(append(i.entry, i.cmd...), settings), func(ctx context.Context) error { return ready(ctx, "http://"+ops+"/readyz") })
+	p, err := daemon.Run(t.Context(), i.command(append(i.entry, i.cmd...), settings), func(ctx context.Context) error { return daemon.Answers(ctx, "http://"+ops+"/readyz") })
 	if err != nil {
 		t.Fatal(err)
 	}

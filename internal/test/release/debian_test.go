@@ -2,8 +2,6 @@ package release
 
 import (
 	"context"
-	"fmt"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -75,7 +73,7 @@ func (m machine) start(ops string) *daemon.Process {
 	}
 	cmd := exec.Command("chroot", append([]string{"--userspec=certportal:certportal", m.root}, strings.Fields(line)...)...)
 	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "CREDENTIALS_DIRECTORY=" + m.credentials()}
-	p, err := daemon.Run(m.t.Context(), cmd, func(ctx context.Context) error { return ready(ctx, "http://"+ops+"/readyz") })
+	p, err := daemon.Run(m.t.Context(), cmd, func(ctx context.Context) error { return daemon.Answers(ctx, "http://"+ops+"/readyz") })
 	if err != nil {
 		m.t.Fatal(err)
 	}
@@ -98,22 +96,6 @@ func (m machine) credentials() string {
 		m.t.Errorf("%d credentials in\n%s", len(loaded), dropIn)
 	}
 	return folder
-}
-
-func ready(ctx context.Context, address string) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
-	if err != nil {
-		return err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: %s", address, resp.Status)
-	}
-	return nil
 }
 
 // debianPackage installs the older version, runs the portal, upgrades, runs it again with

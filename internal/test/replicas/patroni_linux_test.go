@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -22,8 +21,8 @@ import (
 	"certportal/internal/test/testkit"
 )
 
-// nobody is the account of PostgreSQL and Patroni when the tests run as root.
-const nobody = 65534
+// unprivileged is the account of PostgreSQL and Patroni when the tests run as root.
+const unprivileged = 65534
 
 // node is a PostgreSQL server under Patroni.
 type node struct {
@@ -75,27 +74,10 @@ func etcd(t testing.TB) string {
 	cmd := exec.Command(daemon.Program("etcd"), "--data-dir", t.TempDir(), "--log-level", "error",
 		"--listen-client-urls", "http://"+client, "--advertise-client-urls", "http://"+client,
 		"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", "default="+peer)
-	process, err := daemon.Run(t.Context(), cmd, func(ctx context.Context) error { return answers(ctx, "http://"+client+"/health") })
+	process, err := daemon.Run(t.Context(), cmd, func(ctx context.Context) error { return daemon.Answers(ctx, "http://"+client+"/health") })
 	testkit.NoError(t, err)
 	t.Cleanup(process.Stop)
 	return client
-}
-
-// answers reports an address that does not answer with 200.
-func answers(ctx context.Context, address string) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
-	if err != nil {
-		return err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return errors.New(resp.Status)
-	}
-	return nil
 }
 
 // newNode writes the configuration of a node.
@@ -112,8 +94,8 @@ func newNode(t testing.TB, name, hosts string) *node {
 		"        max_connections: 100", "        fsync: false\n        unix_socket_directories: ''\n        max_connections: 100")
 	testkit.NoError(t, os.WriteFile(filepath.Join(n.folder, "config.yml"), []byte(config+"\n"), 0o600))
 	if os.Getuid() == 0 {
-		testkit.NoError(t, os.Chown(n.folder, nobody, nobody))
-		testkit.NoError(t, os.Chown(filepath.Join(n.folder, "config.yml"), nobody, nobody))
+		testkit.NoError(t, os.Chown(n.folder, unprivileged, unprivileged))
+		testkit.NoError(t, os.Chown(filepath.Join(n.folder, "config.yml"), unprivileged, unprivileged))
 	}
 	t.Cleanup(func() {
 		if t.Failed() && n.running != nil {
@@ -132,9 +114,9 @@ func (n *node) start() {
 	cmd.WaitDelay = time.Second // PostgreSQL has its output too
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
 	if os.Getuid() == 0 {
-		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: nobody, Gid: nobody}
+		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: unprivileged, Gid: unprivileged}
 	}
-	running, err := daemon.Run(n.t.Context(), cmd, func(ctx context.Context) error { return answers(ctx, n.rest("liveness")) })
+	running, err := daemon.Run(n.t.Context(), cmd, func(ctx context.Context) error { return daemon.Answers(ctx, n.rest("liveness")) })
 	testkit.NoError(n.t, err)
 	n.running = running
 }
@@ -178,7 +160,7 @@ func (n *node) rest(path string) string { return "http://" + n.address + ":8008/
 // primary is the node that takes writes; nil when there is none.
 func (p *patroni) primary() *node {
 	for _, n := range p.nodes {
-		if answers(p.t.Context(), n.rest("primary")) == nil {
+		if daemon.Answers(p.t.Context(), n.rest("primary")) == nil {
 			return n
 		}
 	}
@@ -190,7 +172,7 @@ func (p *patroni) synchronous() {
 	p.t.Helper()
 	testkit.Eventually(p.t, "a synchronous standby", func() bool {
 		for _, n := range p.nodes {
-			if answers(p.t.Context(), n.rest("synchronous")) == nil {
+			if daemon.Answers(p.t.Context(), n.rest("synchronous")) == nil {
 				return true
 			}
 		}

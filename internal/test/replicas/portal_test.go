@@ -2,9 +2,7 @@ package replicas
 
 import (
 	"context"
-	"fmt"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -82,19 +80,7 @@ func (p *instance) start() {
 
 // ready asks for the readiness, as a balancer does.
 func (p *instance) ready(ctx context.Context, path string) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.port("9843")+path, nil)
-	if err != nil {
-		return err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: %s", path, resp.Status)
-	}
-	return nil
+	return daemon.Answers(ctx, "http://"+p.port("9843")+path)
 }
 
 // stop ends the portal as systemd does.

@@ -18,7 +18,7 @@ const (
 	closeAtLeast  = time.Second      // closing also has what the others left
 )
 
-// stopWithin is how long stopping takes at most, whatever hangs.
+// stopWithin is how long stopping takes at most, also when a part of it hangs.
 const stopWithin = shutdownGrace + lastWrites + closeAtLeast
 
 // stopDelay is how long the portal serves on after a signal.
