@@ -127,6 +127,11 @@ func (c *cluster) handOff(t *testing.T, b *balancer, login string) {
 	a = testkit.Must(phone.post(ctx, path, "number", number))(t)
 	testkit.NoError(t, a.is(http.StatusSeeOther))
 	c.keep(testkit.Must(phone.enrol(ctx, "Handed over"))(t))
+	// The delivery is recorded when the last octet was sent; until then the page reloads itself.
+	testkit.Eventually(t, "the desktop names the device", func() bool {
+		a, err := desktop.get(ctx, "/handoff")
+		return err == nil && strings.Contains(a.body, "Handed over")
+	})
 	for range 3 {
 		a := testkit.Must(desktop.get(ctx, "/handoff"))(t)
 		testkit.Contains(t, "the desktop", a.body, "Handed over")
