@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -20,9 +21,17 @@ const askAgain = 500 * time.Millisecond
 // Run asks the portal that runs on this machine. It is for health checks of containers,
 // which have no other program, and for people who have just started it.
 func (h healthCommand) Run(i *invocation) error {
+	address, err := h.address(i)
+	if err != nil {
+		return err
+	}
 	for end := time.Now().Add(h.Wait); ; {
-		err := h.ask(i)
-		if err == nil || !time.Now().Before(end) {
+		err := askHealth(i.ctx, address)
+		if err == nil {
+			_, err = fmt.Fprintln(i.io.out, "the portal is well")
+			return err
+		}
+		if !time.Now().Before(end) {
 			return err
 		}
 		select {
@@ -33,14 +42,15 @@ func (h healthCommand) Run(i *invocation) error {
 	}
 }
 
-func (h healthCommand) ask(i *invocation) error {
+// address is what to ask.
+func (h healthCommand) address(i *invocation) (string, error) {
 	s, err := i.settings()
 	if err != nil {
-		return err
+		return "", err
 	}
 	host, port, err := net.SplitHostPort(s.ListenOps)
 	if err != nil {
-		return errors.New("listen_ops is not set: the portal has no address to ask for its health")
+		return "", errors.New("listen_ops is not set: the portal has no address to ask for its health")
 	}
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		host = "localhost"
@@ -49,7 +59,11 @@ func (h healthCommand) ask(i *invocation) error {
 	if h.Ready {
 		path = "/readyz"
 	}
-	req, err := http.NewRequestWithContext(i.ctx, http.MethodGet, "http://"+net.JoinHostPort(host, port)+path, nil)
+	return "http://" + net.JoinHostPort(host, port) + path, nil
+}
+
+func askHealth(ctx context.Context, address string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return err
 	}
@@ -62,6 +76,5 @@ func (h healthCommand) ask(i *invocation) error {
 		text, _ := io.ReadAll(io.LimitReader(resp.Body, 4096))
 		return fmt.Errorf("the portal answers %s: %s", resp.Status, text)
 	}
-	_, err = fmt.Fprintln(i.io.out, "the portal is well")
-	return err
+	return nil
 }

@@ -37,6 +37,9 @@ func TestHealth(t *testing.T) {
 	if r := certportal(t, "", "health", "--ready", "--wait", "10m", "--config", starts); r.code != exitDone {
 		t.Errorf("ready at the third question: exit %d\n%s", r.code, r.err)
 	}
+	if r := certportal(t, "", "health", "--wait", "10h", "--config", edit(`""`)); r.code != exitFailed {
+		t.Errorf("waiting without an address: exit %d", r.code)
+	}
 	server.Close()
 	if r := certportal(t, "", "health", "--config", well); r.code != exitFailed {
 		t.Errorf("no portal: exit %d\n%s", r.code, r.err)
