@@ -7,7 +7,6 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"maps"
 	"time"
 
@@ -83,7 +82,7 @@ func (r *Registrar) spent(ctx context.Context, stored StoredChallenge, key crypt
 	case device.Certificate.Status == portal.Pending: // its key is known when it is made
 		return nil
 	}
-	_, err = r.repeated(device.Certificate, key, portal.ChallengeUsed)
+	_, err = r.repeated(ctx, device.Certificate, key, portal.ChallengeUsed)
 	return err
 }
 
@@ -155,43 +154,18 @@ func (r *Registrar) findHolder(ctx context.Context, holder *x509.Certificate) (p
 		return portal.Device{}, portal.AsOutage(portal.PartStore, "finding holder of certificate", err)
 	}
 	c, now := device.Certificate, r.c.Now()
-	switch {
-	case len(c.DER) == 0 || !bytes.Equal(c.DER, holder.Raw) || c.Kind != portal.KindUser || !r.signers.issued(holder):
+	if len(c.DER) == 0 || !bytes.Equal(c.DER, holder.Raw) || c.Kind != portal.KindUser {
+		return portal.Device{}, &portal.Denial{Why: portal.HolderUnknown}
+	}
+	switch issued, err := r.signers.issued(ctx, holder); {
+	case err != nil:
+		return portal.Device{}, err
+	case !issued:
 		return portal.Device{}, &portal.Denial{Why: portal.HolderUnknown}
 	case !device.Working(now) || now.Before(c.NotBefore):
 		return device, &portal.Denial{Why: portal.HolderEnded}
 	}
 	return device, nil
-}
-
-// recorded parses a certificate that the store returned, for delivery, and verifies that it is
-// what a CA of this portal signed: a disk that flips a bit says nothing (fault F11).
-func (s signers) recorded(serial ca.Serial, der []byte) (*x509.Certificate, error) {
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		return nil, fmt.Errorf("parsing certificate %s: %w", serial, err)
-	}
-	if named, err := ca.ParseSerial(fmt.Sprintf("%x", cert.SerialNumber)); err != nil || named != serial || !s.issued(cert) {
-		return nil, fmt.Errorf("certificate %s is not delivered: what is stored is not what the CA signed; run certportal audit verify --certificates", serial)
-	}
-	return cert, nil
-}
-
-// signers are the CAs whose certificates the portal delivers and renews.
-type signers struct {
-	chain     func(leaf *x509.Certificate) []*x509.Certificate
-	upstreams map[string]*Upstream // by name
-}
-
-// issued reports whether an issuing CA of this portal signed a certificate.
-func (s signers) issued(cert *x509.Certificate) bool {
-	for _, u := range s.upstreams {
-		if u.issued(cert) {
-			return true
-		}
-	}
-	chain := s.chain(cert)
-	return len(chain) > 0 && cert.CheckSignatureFrom(chain[0]) == nil
 }
 
 func (r *Registrar) renew(ctx context.Context, by portal.Actor, holder *x509.Certificate, device portal.Device, key crypto.PublicKey) (*x509.Certificate, error) {

@@ -101,7 +101,7 @@ func (r *Registrar) OpenFile(ctx context.Context, t Token) (File, error) {
 	if f.Key, err = decryptKey(token, p.Serial, sealed.Key); err != nil {
 		return File{}, err
 	}
-	if f.Leaf, err = r.signers.recorded(p.Serial, sealed.CertificateDER); err != nil {
+	if f.Leaf, err = r.signers.recorded(ctx, p.Serial, sealed.CertificateDER); err != nil {
 		return File{}, err
 	}
 	f.Chain = r.Chain(f.Leaf)

@@ -38,8 +38,9 @@ type Config struct {
 	Upstream  *Upstream
 	Upstreams []*Upstream
 
-	// AuthorityChanged is called when the store says that another authority issues now: the
-	// next Prepare of Issuer is under that one. Optional.
+	// AuthorityChanged is called when the store says that another authority issues now, or
+	// has a certificate of an unknown one: the next Prepare of Issuer is under the one that
+	// issues, and Chain knows all. Optional.
 	AuthorityChanged func(context.Context) error
 
 	// Quota is the number of devices that may work at the same time for one
@@ -158,7 +159,7 @@ func New(c Config) (*Registrar, error) {
 		return nil, err
 	}
 	return &Registrar{
-		c: c, signers: signers{c.Chain, upstreams}, upstreams: upstreams, inFlight: inFlight,
+		c: c, signers: signers{c.Chain, upstreams, c.AuthorityChanged}, upstreams: upstreams, inFlight: inFlight,
 		rules: Rules{
 			RequireSID: c.Directory.RequiresSID(), EnrollProtected: c.EnrollProtected, EnrollGroup: c.EnrollGroup,
 		},

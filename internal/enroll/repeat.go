@@ -33,7 +33,7 @@ func (r *Registrar) repeatOf(ctx context.Context, by portal.Actor, serial ca.Ser
 	case err != nil:
 		return nil, portal.AsOutage(portal.PartStore, "finding the first answer", err)
 	}
-	cert, err := r.repeated(c, key, no)
+	cert, err := r.repeated(ctx, c, key, no)
 	if err != nil {
 		return nil, err
 	}
@@ -52,12 +52,12 @@ func (r *Registrar) repeatOf(ctx context.Context, by portal.Actor, serial ca.Ser
 
 // repeated is the certificate that a request with this key led to, while it may be given
 // again.
-func (r *Registrar) repeated(c portal.Certificate, key crypto.PublicKey, no string) (*x509.Certificate, error) {
+func (r *Registrar) repeated(ctx context.Context, c portal.Certificate, key crypto.PublicKey, no string) (*x509.Certificate, error) {
 	now := r.c.Now()
 	if c.Status != portal.Issued && c.Status != portal.Superseded || !now.Before(c.End()) || !now.Before(c.Requested.Add(repeatLife)) {
 		return nil, &portal.Denial{Why: no}
 	}
-	cert, err := r.signers.recorded(c.Serial, c.DER)
+	cert, err := r.signers.recorded(ctx, c.Serial, c.DER)
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +70,7 @@ func (r *Registrar) repeated(c portal.Certificate, key crypto.PublicKey, no stri
 // HandOut gives a certificate of the store to its person, when its record is durable and it is
 // what a CA of this portal signed. It returns ErrNotFound for one that ended.
 func (r *Registrar) HandOut(ctx context.Context, c portal.Certificate) (*x509.Certificate, error) {
-	cert, err := r.signers.recorded(c.Serial, c.DER)
+	cert, err := r.signers.recorded(ctx, c.Serial, c.DER)
 	if err != nil {
 		return nil, err
 	}

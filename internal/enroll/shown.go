@@ -49,10 +49,13 @@ func (r *Registrar) Examine(ctx context.Context, cert *x509.Certificate, by port
 	}
 	device, last, err := r.c.Store.Shown(ctx, serial)
 	switch {
-	case errors.Is(err, portal.ErrNotFound), err == nil && !(bytes.Equal(device.Certificate.DER, cert.Raw) && r.signers.issued(cert)):
+	case errors.Is(err, portal.ErrNotFound), err == nil && !bytes.Equal(device.Certificate.DER, cert.Raw):
 		return Shown{Verdict: portal.VerdictForeign}, nil
 	case err != nil:
 		return Shown{}, portal.AsOutage(portal.PartStore, "finding a shown certificate", err)
+	}
+	if issued, err := r.signers.issued(ctx, cert); err != nil || !issued {
+		return Shown{Verdict: portal.VerdictForeign}, err
 	}
 	now := r.c.Now()
 	s := Shown{Verdict: verdictOf(device, now), Device: device}
