@@ -49,7 +49,7 @@ func openPostgres(ctx context.Context, c Config) (*DB, error) {
 	config.OnNotice = engine.notice
 	behindPooler, err := suitPooler(ctx, c, config)
 	if err != nil {
-		return nil, redact(err, c.URL)
+		return nil, advise(redact(err, c.URL))
 	}
 	pooled := stdlib.OpenDB(*config)
 	connections := c.Connections
@@ -61,7 +61,7 @@ func openPostgres(ctx context.Context, c Config) (*DB, error) {
 	pooled.SetConnMaxLifetime(connectionLife)
 	if err := preparePostgres(ctx, pooled, c, behindPooler); err != nil {
 		pooled.Close()
-		return nil, redact(err, c.URL)
+		return nil, advise(redact(err, c.URL))
 	}
 	p := newPool(pooled, false)
 	return &DB{engine: engine, writer: p, reader: p}, nil
