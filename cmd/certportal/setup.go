@@ -30,6 +30,8 @@ type setupCommand struct {
 	ACMEContact     *string `name:"acme-contact" placeholder:"ADDRESS,…" help:"Mail addresses for the account there."`
 	ACMECAFile      *string `name:"acme-ca-file" placeholder:"FILE" help:"CA of its certificate."`
 
+	AnchorFile *string `placeholder:"FILE" help:"Root of the TLS certificates of portal and Exchange, for phones that do not trust it."`
+
 	Directory             *string `placeholder:"KIND" help:"active-directory, ldap or builtin."`
 	Domain                *string `placeholder:"NAME" help:"DNS domain of the people."`
 	Servers               *string `placeholder:"ldaps://HOST,…" help:"Servers of the directory."`
@@ -67,6 +69,7 @@ func (c setupCommand) given() map[string]string {
 		"organization": c.Organization, "public_url": c.PublicURL, "public_http_url": c.PublicHTTPURL, "listen": c.Listen, "listen_http": c.ListenHTTP,
 		"tls.certificate": c.TLSCertificate, "tls.key": c.TLSKey,
 		"tls.acme.directory": c.ACMEDirectory, "tls.acme.accept_terms": c.ACMEAcceptTerms, "tls.acme.contact": c.ACMEContact, "tls.acme.ca_file": c.ACMECAFile,
+		"anchors":        c.AnchorFile,
 		"directory.kind": c.Directory, "directory.domain": c.Domain, "directory.servers": c.Servers, "directory.ca_file": c.DirectoryCAFile,
 		"directory.user": c.DirectoryUser, "directory.password_file": c.DirectoryPasswordFile, "directory.base": c.DirectoryBase,
 		"directory.attributes.upn": c.UPNAttribute, "directory.upn_suffixes": c.UPNSuffixes,
@@ -116,8 +119,9 @@ func (c setupCommand) Run(i *invocation) error {
 		},
 	})
 	var wrong setup.WrongAnswer
-	if errors.As(err, &wrong) {
-		return usageError(wrong.Error())
+	var missing setup.MissingAnswers
+	if errors.As(err, &wrong) || errors.As(err, &missing) {
+		return usageError(err.Error())
 	}
 	return err
 }

@@ -58,7 +58,7 @@ func TestSetupHidesPasswords(t *testing.T) {
 	args := []string{
 		"setup", "--config", filepath.Join(folder, "certportal.yaml"), "--data", filepath.Join(folder, "data"),
 		"--public-url=certificates.corp.example", "--public-http-url=pki.corp.example", "--listen=127.0.0.1:0", "--listen-http=127.0.0.1:0",
-		"--tls-certificate=", "--acme-directory=", "--directory=builtin", "--domain=corp.example", "--mail-host=", "--ca=own", "--time-zone=UTC",
+		"--tls-certificate=", "--acme-directory=", "--anchor-file=", "--directory=builtin", "--domain=corp.example", "--mail-host=", "--ca=own", "--time-zone=UTC",
 	}
 	code := make(chan int, 1)
 	go func() { code <- run(t.Context(), args, streams{program, program, program}, fixture.FastCA()) }()

@@ -35,7 +35,7 @@ func TestSetupByFlags(t *testing.T) {
 	folder := t.TempDir()
 	file, data := filepath.Join(folder, "certportal.yaml"), filepath.Join(folder, "data")
 	out := mustRun(t, append(setupFlags(nil), "--config", file, "--data", data)...)
-	for _, want := range []string{"certportal config check --config " + file, "certportal serve --config " + file, "Sign in as admin", filepath.Join(folder, "ca-passphrase")} {
+	for _, want := range []string{"certportal config check --config " + file, "certportal serve --config " + file, "Sign in as admin", "root's key into a safe", "Back up", filepath.Join(folder, "ca-passphrase")} {
 		if !strings.Contains(out, want) {
 			t.Errorf("does not say %q:\n%s", want, out)
 		}
@@ -101,6 +101,19 @@ func TestSetupRefusesFlags(t *testing.T) {
 	}
 }
 
+// TestSetupNamesAllThatIsMissing: who writes the flags of a script gets them in one try.
+func TestSetupNamesAllThatIsMissing(t *testing.T) {
+	folder := t.TempDir()
+	r := certportal(t, "", "setup", "--ask-nothing", "--organization=Contoso", "--mail-host=mail.corp.example", "--config", filepath.Join(folder, "certportal.yaml"), "--data", filepath.Join(folder, "data"))
+	want := "--public-url, --public-http-url, --domain, --servers, --directory-user, --directory-password-file, --admin-group, --mail-from, --operators"
+	if r.code != exitUsage || !strings.Contains(r.err, want) {
+		t.Errorf("exit %d, want %d and %q in\n%s", r.code, exitUsage, want, r.err)
+	}
+	if left := testkit.Must(os.ReadDir(folder))(t); len(left) > 0 {
+		t.Errorf("written: %v", left)
+	}
+}
+
 // script is what a person types: some answers wrong first, each with the sentence that
 // setup says then.
 type script struct{ lines, wants []string }
@@ -137,6 +150,8 @@ func TestSetupAsks(t *testing.T) {
 	s.right("")
 	s.wrong("/nowhere/ca.pem", "/nowhere/ca.pem: no such file")
 	s.right("")
+	s.wrong("/nowhere/root.cer", "/nowhere/root.cer: no such file")
+	s.right(dc.CAFile)
 	domain(&s, dc)
 	s.wrong("smtp://mail", "write a host name")
 	s.right(mail.Host())
@@ -179,6 +194,9 @@ func TestSetupAsks(t *testing.T) {
 		if info := testkit.Must(os.Stat(filepath.Join(folder, name)))(t); info.Mode().Perm() != 0o600 {
 			t.Errorf("%s has mode %v", name, info.Mode())
 		}
+	}
+	if text := string(testkit.Must(os.ReadFile(file))(t)); !strings.Contains(text, "  - name: Root of the mail server\n    file: "+dc.CAFile+"\n") {
+		t.Errorf("no anchor in\n%s", text)
 	}
 	if out := mustRun(t, "config", "check", "--config", file); !strings.Contains(out, "settings are well formed") {
 		t.Errorf("config check finds\n%s", out)

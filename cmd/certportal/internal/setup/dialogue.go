@@ -25,7 +25,8 @@ type dialogue struct {
 	drafts  string // folder of passwords that were typed
 	answers answers
 	asked   []question
-	wrote   bool // the secrets are in their places
+	missing []string // flags of answers that are needed, with AskNothing
+	wrote   bool     // the secrets are in their places
 	stopped <-chan struct{}
 }
 
@@ -59,6 +60,9 @@ func (d *dialogue) topic(ctx context.Context, t topic) error {
 	for first := true; ; first = false {
 		if err := d.questions(t, first); err != nil {
 			return err
+		}
+		if len(d.missing) > 0 {
+			return nil // all that are missing are named together
 		}
 		failed, err := d.try(ctx, t)
 		if err != nil || !failed {
@@ -111,6 +115,10 @@ func (d *dialogue) question(q question, first bool) error {
 		}
 		if err != nil {
 			return err
+		}
+		if d.AskNothing && !isGiven && text == "" && !q.optional {
+			d.missing = append(d.missing, "--"+q.flag)
+			return nil
 		}
 		problem := d.take(q, strings.TrimSpace(text))
 		if problem == "" {
@@ -266,8 +274,7 @@ func (d *dialogue) mistakes(q question) (said []string) {
 
 // unreadable says when the account of the service cannot read a file that root can.
 func (d *dialogue) unreadable(q question, file string) []string {
-	names := strings.HasSuffix(q.key, "_file") || q.key == "tls.certificate" || q.key == "tls.key"
-	if d.Service == nil || !names || filepath.Dir(file) == d.drafts || d.Service.mayRead(file) {
+	if d.Service == nil || !q.file || filepath.Dir(file) == d.drafts || d.Service.mayRead(file) {
 		return nil
 	}
 	return []string{fmt.Sprintf("the account %s cannot read %s: give the file to it (chown %s %s), and let it into each folder on the way",

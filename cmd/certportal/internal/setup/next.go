@@ -41,6 +41,10 @@ func (d *dialogue) nextStep() error {
 		next("Sign in as admin. The password is printed once, when the portal starts first.")
 	}
 	next("%scertportal doctor%s", as, with)
+	if d.answers[caKind] == "own" {
+		next("Bring the root's key into a safe: docs/running.md, \"The root's key in a safe\"")
+	}
+	next("Back up each night, and keep the passphrase apart from it: docs/backup.md")
 	_, err := fmt.Fprint(d.Out, b.String())
 	return err
 }

@@ -8,6 +8,9 @@ type answers map[string]string
 // caKind is no setting: it decides what the next step is.
 const caKind = "ca.kind"
 
+// anchors is a list of sections with name and file; setup asks for one file.
+const anchors = "anchors"
+
 // topic is a group of questions that are tried together.
 type topic struct {
 	title     string
@@ -30,6 +33,7 @@ type question struct {
 	comment  string // in the file
 	choices  []string
 	prefix   string // put in front of a bare name
+	file     bool   // the answer is the name of one that the service must be able to read
 }
 
 // elsewhere reports whether people come from a directory of the company.
@@ -60,7 +64,7 @@ func topics(service bool) []topic {
 		tlsTopic(),
 		directoryTopic(), mailTopic(),
 		{title: "Database", part: "database", questions: []question{
-			{key: "database_file", flag: "database-file", secret: "database", optional: true,
+			{key: "database_file", file: true, flag: "database-file", secret: "database", optional: true,
 				ask:     "PostgreSQL address, for several portals, such as postgres://certportal:PASSWORD@db.corp.example/certportal?sslmode=verify-full; empty: a file in the data folder",
 				comment: "File with the address of the database."},
 		}},
@@ -76,15 +80,17 @@ func topics(service bool) []topic {
 func tlsTopic() topic {
 	acme := set("tls.acme.directory")
 	return topic{title: "TLS certificate of the portal", part: "tls", questions: []question{
-		{key: "tls.certificate", flag: "tls-certificate", optional: true, ask: "File with the chain, from a CA that phones trust; empty: one by ACME, or the portal makes one, and browsers warn",
+		{key: "tls.certificate", file: true, flag: "tls-certificate", optional: true, ask: "File with the chain, from a CA that phones trust; empty: one by ACME, or the portal makes one, and browsers warn",
 			comment: "The portal's own certificate first, then the CAs above it."},
-		{key: "tls.key", flag: "tls-key", when: set("tls.certificate"), ask: "File with its key"},
+		{key: "tls.key", file: true, flag: "tls-key", when: set("tls.certificate"), ask: "File with its key"},
 		{key: "tls.acme.directory", flag: "acme-directory", optional: true, when: func(a answers) bool { return a["tls.certificate"] == "" },
 			ask:     "ACME server that issues it, such as https://acme-v02.api.letsencrypt.org/directory for Let's Encrypt; empty: none",
 			comment: "It fetches a token over plain http: port 80 of the portal's name must reach listen_http."},
 		{key: "tls.acme.accept_terms", flag: "acme-accept-terms", number: true, when: acme, choices: []string{"true"}, ask: "Write true if you accept the terms of service of that server"},
 		{key: "tls.acme.contact", flag: "acme-contact", optional: true, list: true, when: acme, ask: "Mail addresses for the account there, with commas; empty: none"},
-		{key: "tls.acme.ca_file", flag: "acme-ca-file", optional: true, when: acme, ask: "File with the CA that signs its certificate; empty: those this machine trusts"},
+		{key: "tls.acme.ca_file", file: true, flag: "acme-ca-file", optional: true, when: acme, ask: "File with the CA that signs its certificate; empty: those this machine trusts"},
+		{key: anchors, file: true, flag: "anchor-file", optional: true, comment: "Roots that phones install with their certificate.",
+			ask: "File with the root of the TLS certificates of portal and Exchange, if phones do not trust it by themselves; empty: none"},
 	}}
 }
 
@@ -94,9 +100,9 @@ func directoryTopic() topic {
 			ask: "Where people come from: active-directory, ldap, or builtin, accounts of the portal's own"},
 		{key: "directory.domain", flag: "domain", ask: "DNS domain of the people, such as corp.example"},
 		{key: "directory.servers", flag: "servers", list: true, when: elsewhere, ask: "Servers with commas, such as ldaps://dc1.corp.example, ldaps://dc2.corp.example", prefix: "ldaps://"},
-		{key: "directory.ca_file", flag: "directory-ca-file", optional: true, when: elsewhere, ask: "File with the CA that signs their certificates; empty: those this machine trusts"},
+		{key: "directory.ca_file", file: true, flag: "directory-ca-file", optional: true, when: elsewhere, ask: "File with the CA that signs their certificates; empty: those this machine trusts"},
 		{key: "directory.user", flag: "directory-user", when: elsewhere, ask: "Account the portal reads with, such as certportal@corp.example", comment: "It only reads."},
-		{key: "directory.password_file", flag: "directory-password-file", secret: "directory-password", when: elsewhere, ask: "Its password"},
+		{key: "directory.password_file", file: true, flag: "directory-password-file", secret: "directory-password", when: elsewhere, ask: "Its password"},
 		{key: "directory.base", flag: "directory-base", when: isLDAP, ask: "Where people are, such as ou=people,dc=corp,dc=example"},
 		{key: "directory.attributes.upn", flag: "upn-attribute", when: isLDAP, ask: "Attribute with the user principal name, which people cannot change themselves", comment: "People must not be able to change it themselves."},
 		{key: "directory.upn_suffixes", flag: "upn-suffixes", list: true, optional: true, when: elsewhere, ask: "What user principal names end in, with commas; empty: the domain alone"},
@@ -113,8 +119,8 @@ func mailTopic() topic {
 		{key: "mail.port", flag: "mail-port", optional: true, number: true, when: mail, ask: "Its port; empty: 587, with tls 465"},
 		{key: "mail.from", flag: "mail-from", when: mail, ask: "Sender, such as Corp Certificates <certificates@corp.example>"},
 		{key: "mail.user", flag: "mail-user", optional: true, when: mail, ask: "Account to sign in with; empty: none is needed"},
-		{key: "mail.password_file", flag: "mail-password-file", secret: "mail-password", when: set("mail.user"), ask: "Its password"},
-		{key: "mail.ca_file", flag: "mail-ca-file", optional: true, when: mail, ask: "File with the CA that signs its certificate; empty: those this machine trusts"},
+		{key: "mail.password_file", file: true, flag: "mail-password-file", secret: "mail-password", when: set("mail.user"), ask: "Its password"},
+		{key: "mail.ca_file", file: true, flag: "mail-ca-file", optional: true, when: mail, ask: "File with the CA that signs its certificate; empty: those this machine trusts"},
 		{key: "mail.operators", flag: "operators", list: true, when: mail, ask: "Mail addresses of the portal's operators, with commas", comment: "They get mail when the portal needs help."},
 	}}
 }

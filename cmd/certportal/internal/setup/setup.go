@@ -71,6 +71,14 @@ type WrongAnswer struct{ Flag, Text string }
 // Error names the flag.
 func (w WrongAnswer) Error() string { return fmt.Sprintf("--%s: %s", w.Flag, w.Text) }
 
+// MissingAnswers are flags that AskNothing needs and that have no default.
+type MissingAnswers struct{ Flags []string }
+
+// Error names the flags.
+func (m MissingAnswers) Error() string {
+	return "needed with --ask-nothing, and not given: " + strings.Join(m.Flags, ", ")
+}
+
 // Run asks, checks and writes.
 func Run(ctx context.Context, c Config) error {
 	if err := c.mayReplace(); err != nil {
@@ -86,6 +94,9 @@ func Run(ctx context.Context, c Config) error {
 		if err := d.topic(ctx, topic); err != nil {
 			return err
 		}
+	}
+	if len(d.missing) > 0 {
+		return MissingAnswers{d.missing}
 	}
 	if _, err := d.settings(); err != nil {
 		return fmt.Errorf("%w: %w", ErrStopped, err)

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -84,8 +85,8 @@ func TestSetupFollowsNoLink(t *testing.T) {
 // TestACME writes the settings of an ACME server, and takes none without its terms.
 func TestACME(t *testing.T) {
 	change := map[string]string{"tls.acme.directory": "https://acme.example/directory", "tls.acme.contact": "pki@corp.example, it@corp.example"}
-	var wrong WrongAnswer
-	if err := Run(t.Context(), answered(t, new(bytes.Buffer), change)); !errors.As(err, &wrong) || wrong.Flag != "acme-accept-terms" {
+	var missing MissingAnswers
+	if err := Run(t.Context(), answered(t, new(bytes.Buffer), change)); !errors.As(err, &missing) || !slices.Equal(missing.Flags, []string{"--acme-accept-terms"}) {
 		t.Errorf("without its terms: %v", err)
 	}
 	change["tls.acme.accept_terms"] = "true"

@@ -18,7 +18,7 @@ import (
 // waits for an answer.
 func TestSignalRemovesDrafts(t *testing.T) {
 	c := answered(t, new(bytes.Buffer), map[string]string{
-		"listen": "", "listen_http": "", "tls.certificate": "", "tls.acme.directory": "", "mail.host": "mail.corp.example", "mail.security": "tls", "mail.port": "",
+		"listen": "", "listen_http": "", "tls.certificate": "", "tls.acme.directory": "", "anchors": "", "mail.host": "mail.corp.example", "mail.security": "tls", "mail.port": "",
 		"mail.from": "portal@corp.example", "mail.user": "portal",
 	})
 	in, typed := io.Pipe()

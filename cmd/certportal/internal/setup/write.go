@@ -18,6 +18,9 @@ import (
 	"certportal/internal/durable"
 )
 
+// anchorName is on the pages from which phones install the root.
+const anchorName = "Root of the mail server"
+
 // render writes the settings as YAML, with comments, in the order of the questions.
 func (d *dialogue) render(value func(question) string) ([]byte, error) {
 	root := &yaml.Node{Kind: yaml.MappingNode}
@@ -64,9 +67,15 @@ func put(root *yaml.Node, q question, text string) {
 		at = section(at, part)
 	}
 	value := &yaml.Node{}
-	if q.number {
+	switch {
+	case q.number:
 		value.Kind, value.Value = yaml.ScalarNode, text
-	} else if q.list {
+	case q.key == anchors:
+		one := &yaml.Node{Kind: yaml.MappingNode}
+		put(one, question{key: "name"}, anchorName)
+		put(one, question{key: "file"}, text)
+		value.Kind, value.Content = yaml.SequenceNode, []*yaml.Node{one}
+	case q.list:
 		value.Kind, value.Style = yaml.SequenceNode, yaml.FlowStyle
 		for _, entry := range q.entries(text) {
 			var one yaml.Node
@@ -74,7 +83,7 @@ func put(root *yaml.Node, q question, text string) {
 			one.Style = yaml.SingleQuotedStyle
 			value.Content = append(value.Content, &one)
 		}
-	} else {
+	default:
 		value.SetString(text)
 	}
 	key := &yaml.Node{HeadComment: q.comment}
