@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"os"
 
 	"github.com/alecthomas/kong"
 
@@ -77,13 +78,23 @@ func (i *invocation) settingsEnvironment() map[string]string {
 
 // again is a command for the same installation, for people to type.
 func (i *invocation) again(command string) string {
+	program := asAccount() + "certportal "
 	switch {
 	case i.cli.ConfigFile != "": // which also names the database
-		return "certportal --config " + i.cli.ConfigFile + " " + command
+		return program + "--config " + i.cli.ConfigFile + " " + command
 	case i.cli.Data != "":
-		return "certportal --data " + i.cli.Data + " " + command
+		return program + "--data " + i.cli.Data + " " + command
 	}
-	return "certportal " + command
+	return program + command
+}
+
+// asAccount is what sudo was given to run this command as the account of the service: the next
+// one needs it too.
+func asAccount() string {
+	if account := os.Getenv("USER"); os.Getenv("SUDO_USER") != "" && account != "" && account != "root" {
+		return "sudo -u " + account + " "
+	}
+	return ""
 }
 
 // program says to the database which program opens it.

@@ -75,6 +75,19 @@ func TestUsage(t *testing.T) {
 	}
 }
 
+// A command to type again has what sudo was given: as root it would be refused, or leave files
+// that the service cannot read.
+func TestCommandsToTypeNameTheAccount(t *testing.T) {
+	i := &invocation{cli: &commands{ConfigFile: "x.yaml"}}
+	for account, want := range map[string]string{"": "", "root": "", "certportal": "sudo -u certportal "} {
+		t.Setenv("SUDO_USER", "anna")
+		t.Setenv("USER", account)
+		testkit.Equal(t, "as "+account, i.again("resume"), want+"certportal --config x.yaml resume")
+	}
+	t.Setenv("SUDO_USER", "")
+	testkit.Equal(t, "without sudo", i.again("resume"), "certportal --config x.yaml resume")
+}
+
 func TestConfigCommands(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "certportal.yml")
 	if err := os.WriteFile(file, []byte(mustRun(t, "config", "example")), 0o600); err != nil {

@@ -96,8 +96,9 @@ func lost(o backup.Outcome) string {
 	}
 	text := fmt.Sprintf(", as far as the journal of revocations does not have it.\n"+
 		"It has %d entries of the audit log that the backup lacks: %d certificates issued, whose holders are no longer on record,\n"+
-		"and %d revoked. %d were revoked now; their people ask for new ones.\n",
-		o.Since.Last-o.Number, o.Since.Issued, o.Since.Revoked, o.Recalled)
+		"and %d revoked. %d were revoked now; their people ask for new ones.\n"+
+		"Their serial numbers, as entries certificate.recalled: certportal audit export --after %d, with the --config of the portal.\n",
+		o.Since.Last-o.Number, o.Since.Issued, o.Since.Revoked, o.Recalled, o.Number)
 	if len(o.Since.Elsewhere) == 0 {
 		return text
 	}
