@@ -80,7 +80,7 @@ func killCycles(t *testing.T) int {
 	if times := testkit.Times(t, 1); times > 1 {
 		return 200 * times
 	}
-	return 40
+	return 15
 }
 
 // TestF1_KillInTheMiddleOfIssuing kills the program, 1,000 times in long tests, while four
