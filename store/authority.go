@@ -109,13 +109,23 @@ func (db Succession) ScheduleAuthority(ctx context.Context, name string, at time
 // ActivateAuthority makes a pending CA the active one, and the active one retiring. The
 // error is succession.ErrState for one that is not pending.
 func (db Succession) ActivateAuthority(ctx context.Context, name string, at time.Time, entry audit.Entry) error {
+	return db.activate(ctx, name, "state = 'pending'", at, entry)
+}
+
+// ActivatePlanned does the same while the CA is planned for then or before. The error is
+// succession.ErrState too when the plan was taken back meanwhile.
+func (db Succession) ActivatePlanned(ctx context.Context, name string, at time.Time, entry audit.Entry) error {
+	return db.activate(ctx, name, "state = 'pending' AND activate_at <= $2", at, entry)
+}
+
+func (db Succession) activate(ctx context.Context, name, condition string, at time.Time, entry audit.Entry) error {
 	return db.changeAuthority(ctx, "activating "+name, entry, func(ctx context.Context, t *tx) (int, error) {
 		_, err := t.Exec(ctx, "UPDATE authorities SET state = 'retiring', left_at = $1 WHERE state = 'active'", at.UnixMilli())
 		if err != nil {
 			return 0, err
 		}
 		return t.Exec(ctx, `UPDATE authorities SET state = 'active', activated_at = $2, activate_at = NULL
-			WHERE name = $1 AND state = 'pending'`, name, at.UnixMilli())
+			WHERE name = $1 AND `+condition, name, at.UnixMilli())
 	})
 }
 

@@ -37,6 +37,10 @@ type Config struct {
 	// not activated. Optional.
 	Opens func(ca.Authority) error
 
+	// Due reports why this process may not activate and retire by its clock now. Optional:
+	// without it, as in a command, it carries out no plan.
+	Due func() error
+
 	// Changed is called after a state or the folder changed. It must not block. Optional.
 	Changed func()
 
@@ -65,6 +69,9 @@ type snapshot struct {
 func New(c Config) (*Line, error) {
 	if c.Store == nil || c.Folder == nil {
 		return nil, errors.New("succession: a required part is missing")
+	}
+	if c.Due == nil {
+		c.Due = func() error { return errNoPlans }
 	}
 	if c.Changed == nil {
 		c.Changed = func() {}
@@ -113,28 +120,34 @@ func (l *Line) find(is func(Authority) bool) (Authority, bool) {
 }
 
 // Refresh reads folder and store, records what is new in the folder, and activates and
-// retires what is due.
+// retires what is due. What cannot be done is logged, once; the error is about reading alone:
+// a CA whose plan has to wait must not stop those that issue and answer.
 func (l *Line) Refresh(ctx context.Context) error {
 	l.refreshing.Lock()
 	defer l.refreshing.Unlock()
+	undone, err := l.refresh(ctx)
+	l.note(ctx, errors.Join(err, undone))
+	return err
+}
+
+func (l *Line) refresh(ctx context.Context) (undone, err error) {
 	inFolder, unread := l.c.Folder()
 	if unread != nil {
 		unread = fmt.Errorf("reading the CA's folder: %w", unread)
 	}
 	records, err := l.c.Store.Authorities(ctx)
 	if err != nil {
-		return errors.Join(unread, fmt.Errorf("reading states of issuing CAs: %w", err))
+		return nil, errors.Join(unread, fmt.Errorf("reading states of issuing CAs: %w", err))
 	}
 	listed, err := l.c.Store.RevokedAuthorities(ctx)
 	if err != nil {
-		return errors.Join(unread, fmt.Errorf("reading revoked issuing CAs: %w", err))
+		return nil, errors.Join(unread, fmt.Errorf("reading revoked issuing CAs: %w", err))
 	}
-	acted, err := l.act(ctx, inFolder, records, listed)
-	err = errors.Join(unread, err)
+	acted, undone := l.act(ctx, inFolder, records, listed)
 	if acted {
-		again, failed := l.c.Store.Authorities(ctx)
-		if failed != nil {
-			return errors.Join(err, fmt.Errorf("reading states of issuing CAs: %w", failed))
+		again, err := l.c.Store.Authorities(ctx)
+		if err != nil {
+			return undone, errors.Join(unread, fmt.Errorf("reading states of issuing CAs: %w", err))
 		}
 		records = again
 	}
@@ -142,7 +155,7 @@ func (l *Line) Refresh(ctx context.Context) error {
 	if !same(l.known.Swap(next), next) {
 		l.c.Changed()
 	}
-	return err
+	return undone, unread
 }
 
 // Run refreshes every second until the context ends.
@@ -155,7 +168,7 @@ func (l *Line) Run(ctx context.Context) {
 			return
 		case <-ticker.C:
 		}
-		l.note(ctx, l.Refresh(ctx))
+		_ = l.Refresh(ctx) // logged
 	}
 }
 
@@ -187,7 +200,8 @@ func (l *Line) act(ctx context.Context, inFolder []ca.Authority, records []Recor
 		}
 	}
 	now := l.c.Now()
-	retire := !now.Before(l.retireFrom)
+	due := l.c.Due() == nil
+	retire := due && !now.Before(l.retireFrom)
 	if retire {
 		l.retireFrom = now.Add(retireEvery)
 	}
@@ -201,12 +215,12 @@ func (l *Line) act(ctx context.Context, inFolder []ca.Authority, records []Recor
 		switch {
 		case revoked:
 			do(l.c.Store.RevokeAuthority(ctx, gone, gone.Entry("system")))
-		case r.State == Pending && !r.ActivateAt.IsZero() && !now.Before(r.ActivateAt):
+		case r.State == Pending && due && !r.ActivateAt.IsZero() && !now.Before(r.ActivateAt):
 			if err := l.issues(r, inFolder); err != nil {
 				errs = append(errs, fmt.Errorf("%s is not activated as planned: %w", r.Name, err))
 				continue
 			}
-			do(l.c.Store.ActivateAuthority(ctx, r.Name, now, entry(audit.CAActivated, r.Name, now, nil)))
+			do(l.c.Store.ActivatePlanned(ctx, r.Name, now, entry(audit.CAActivated, r.Name, now, nil)))
 		case r.State == Retiring && retire && now.Sub(r.Left) > retireEvery:
 			do(l.c.Store.RetireAuthority(ctx, r.Name, now, entry(audit.CARetired, r.Name, now, nil)))
 		}
@@ -235,6 +249,9 @@ func revokedAgain(r Record, inFolder []ca.Authority, listed []Listed) (Revocatio
 	}
 	return Revocation{}, false
 }
+
+// errNoPlans means that this process leaves plans to the portal.
+var errNoPlans = errors.New("plans are carried out by a running portal")
 
 // errAway means that the files of an authority are not in the folder of this machine.
 var errAway = errors.New("its files are not in the CA's folder of this machine")

@@ -1,6 +1,7 @@
 package succession_test
 
 import (
+	"bytes"
 	"crypto/x509"
 	"errors"
 	"io/fs"
@@ -27,6 +28,9 @@ type bench struct {
 	folder  []ca.Authority
 	broken  error // of the folder
 	locked  error // of the key
+	clock   error // what is wrong with it
+	log     bytes.Buffer
+	opening func() // called while the key is opened
 	now     time.Time
 	changes int
 }
@@ -36,10 +40,17 @@ func newBench(t *testing.T, db *store.DB) *bench {
 	b := &bench{db: db, now: testkit.Noon}
 	b.Line = testkit.Must(succession.New(succession.Config{
 		Store: db, Folder: func() ([]ca.Authority, error) { return b.folder, b.broken }, Changed: func() { b.changes++ },
-		Opens: func(ca.Authority) error { return b.locked },
-		Now:   func() time.Time { return b.now }, Log: slog.New(slog.DiscardHandler),
+		Opens: b.opens, Due: func() error { return b.clock },
+		Now: func() time.Time { return b.now }, Log: slog.New(slog.NewTextHandler(&b.log, nil)),
 	}))(t)
 	return b
+}
+
+func (b *bench) opens(ca.Authority) error {
+	if b.opening != nil {
+		b.opening()
+	}
+	return b.locked
 }
 
 // authority is an issuing CA of its own root.
@@ -135,8 +146,9 @@ func TestFolderIsAway(t *testing.T) {
 	testkit.Equal(t, "states", b.states(), "issuing active")
 }
 
-// A plan is carried out only where the CA can issue: where its files are, and its key opens.
-func TestPlanWaitsForTheKey(t *testing.T) {
+// A plan is carried out only where the CA can issue: where its files are, its key opens, and
+// the clock is right. Elsewhere it waits, which is logged once and stops nothing else.
+func TestPlanWaits(t *testing.T) {
 	db := fixture.Open(t, fixture.SQLite(t))
 	b := newBench(t, db)
 	b.folder = []ca.Authority{authority(t, "issuing"), authority(t, "issuing-2")}
@@ -144,17 +156,60 @@ func TestPlanWaitsForTheKey(t *testing.T) {
 	testkit.NoError(t, db.ScheduleAuthority(t.Context(), "issuing-2", testkit.Noon, fixture.NewEntry(testkit.Noon, audit.CAScheduled, "")))
 	whole := b.folder
 	b.folder = whole[:1]
-	if err := b.Refresh(t.Context()); err == nil || !strings.Contains(err.Error(), "not activated as planned") {
-		t.Errorf("without its files: got %v", err)
-	}
-	b.folder, b.locked = whole, fs.ErrPermission
-	if err := b.Refresh(t.Context()); !errors.Is(err, fs.ErrPermission) {
-		t.Errorf("without its key: got %v", err)
-	}
-	testkit.Equal(t, "states", b.states(), "issuing active, issuing-2 pending")
-	b.locked = nil
 	b.refresh(t)
-	testkit.Equal(t, "states with the key", b.states(), "issuing retiring, issuing-2 active")
+	testkit.Contains(t, "log without its files", b.log.String(), "not activated as planned: its files are not in")
+	b.folder, b.locked = whole, fs.ErrPermission
+	b.refresh(t)
+	b.refresh(t)
+	testkit.Equal(t, "log without its key", strings.Count(b.log.String(), fs.ErrPermission.Error()), 1)
+	b.locked, b.clock = nil, errors.New("20 minutes ahead")
+	b.refresh(t)
+	testkit.Equal(t, "states", b.states(), "issuing active, issuing-2 pending")
+	b.clock = nil
+	b.refresh(t)
+	testkit.Equal(t, "states with files, key and clock", b.states(), "issuing retiring, issuing-2 active")
+	b.clock, b.now = errors.New("a day ahead"), b.now.Add(24*time.Hour)
+	b.refresh(t)
+	testkit.Equal(t, "states a day ahead", b.states(), "issuing retiring, issuing-2 active")
+}
+
+// A command records what is new in the folder, and carries out no plan: it does not compare
+// its clock.
+func TestCommandCarriesOutNoPlan(t *testing.T) {
+	db := fixture.Open(t, fixture.SQLite(t))
+	b := newBench(t, db)
+	b.folder = []ca.Authority{authority(t, "issuing"), authority(t, "issuing-2")}
+	b.refresh(t)
+	testkit.NoError(t, db.ScheduleAuthority(t.Context(), "issuing-2", testkit.Noon, fixture.NewEntry(testkit.Noon, audit.CAScheduled, "")))
+	command := testkit.Must(succession.New(succession.Config{
+		Store: db, Folder: func() ([]ca.Authority, error) { return b.folder, nil }, Now: func() time.Time { return b.now.Add(time.Hour) },
+	}))(t)
+	testkit.NoError(t, command.Refresh(t.Context()))
+	if of, ok := command.Active(); !ok || of.Name != "issuing" {
+		t.Errorf("active: got %s", of.Name)
+	}
+}
+
+// A plan that was taken back while another portal opened the key is not carried out.
+func TestPlanIsTakenBackMeanwhile(t *testing.T) {
+	fixture.OnBothEngines(t, func(t *testing.T, address string) {
+		b := newBench(t, fixture.Open(t, address))
+		b.folder = []ca.Authority{authority(t, "issuing"), authority(t, "issuing-2")}
+		b.refresh(t)
+		plan := func(at time.Time) {
+			testkit.NoError(t, b.db.ScheduleAuthority(t.Context(), "issuing-2", at, fixture.NewEntry(testkit.Noon, audit.CAScheduled, "")))
+		}
+		for _, to := range []time.Time{{}, testkit.Noon.Add(time.Hour)} {
+			plan(testkit.Noon)
+			b.opening = func() { plan(to) }
+			b.refresh(t)
+			testkit.Equal(t, "states", b.states(), "issuing active, issuing-2 pending")
+		}
+		b.opening = nil
+		plan(testkit.Noon)
+		b.refresh(t)
+		testkit.Equal(t, "planned again", b.states(), "issuing retiring, issuing-2 active")
+	})
 }
 
 // A certificate leads to the CA that issued it, also where names are equal.

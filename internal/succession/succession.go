@@ -86,6 +86,10 @@ type Store interface {
 	// error is ErrState for one that is not pending.
 	ActivateAuthority(ctx context.Context, name string, at time.Time, entry audit.Entry) error
 
+	// ActivatePlanned is ActivateAuthority by its plan: the error is ErrState too when the plan
+	// was taken back, or moved behind at, meanwhile.
+	ActivatePlanned(ctx context.Context, name string, at time.Time, entry audit.Entry) error
+
 	// RetireAuthority ends a retiring authority. The error is ErrState for one that is not
 	// retiring, and while a certificate of it has not ended.
 	RetireAuthority(ctx context.Context, name string, at time.Time, entry audit.Entry) error

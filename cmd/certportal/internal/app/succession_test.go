@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -140,6 +141,45 @@ func TestPlannedAuthorityTakesOver(t *testing.T) {
 	// The TLS certificate of the first CA serves on, and is verified with its chain.
 	resp := testkit.Must(p.client().Get(p.Public.HTTPS.String() + "/login"))(t)
 	testkit.NoError(t, resp.Body.Close())
+}
+
+// A plan that is due and cannot be carried out, as no key opens, stops neither the start nor
+// the lists.
+func TestDuePlanOfASealedCAWaits(t *testing.T) {
+	data := t.TempDir()
+	p := testkit.Must(open(t, data))(t)
+	name, _ := next(t, p, time.Now())
+	testkit.NoError(t, p.CA.Line.Refresh(t.Context()))
+	entry := audit.Entry{At: p.Now(), Action: audit.CAScheduled, Actor: "operator", Role: "operator", Object: name}
+	testkit.NoError(t, p.DB.ScheduleAuthority(t.Context(), name, p.Now(), entry))
+	testkit.NoError(t, p.Close())
+	testkit.NoError(t, os.WriteFile(p.Settings.DefaultPassphraseFile(), []byte("another one\n"), 0o600))
+	p = serving(t, data)
+	testkit.Equal(t, "list", status(t, p.client(), p.Public.HTTP.String()+"/crl/issuing.crl"), http.StatusOK)
+	if of, ok := p.CA.Line.Active(); !ok || of.Name != "issuing" {
+		t.Errorf("active: got %s", of.Name)
+	}
+}
+
+// A CA that another machine made active has its files there alone: this one cannot answer for
+// its certificates, and the balancer must send nothing here, lists included.
+func TestNotReadyWithoutTheFilesOfACA(t *testing.T) {
+	p := serving(t, t.TempDir())
+	testkit.Eventually(t, "ready", func() bool { code, _ := p.onOps(t, "/readyz/plain"); return code == http.StatusOK })
+	other := fixture.NewHierarchy(t, ca.ECP256, p.Now()).Issuing
+	r := succession.RecordOf(ca.Authority{Name: "issuing-2", Certificate: other}, p.Now())
+	testkit.NoError(t, p.DB.AddAuthority(t.Context(), r, fixture.NewEntry(p.Now(), audit.CAAdded, "")))
+	testkit.NoError(t, p.CA.Line.Refresh(t.Context()))
+	code, body := p.onOps(t, "/readyz/plain")
+	testkit.Equal(t, "while it is pending: "+body, code, http.StatusOK)
+	activate(t, p, "issuing-2")
+	testkit.NoError(t, p.CA.Line.Refresh(t.Context()))
+	for _, path := range []string{"/readyz", "/readyz/plain"} {
+		testkit.Eventually(t, path+" is red", func() bool {
+			code, body := p.onOps(t, path)
+			return code == http.StatusServiceUnavailable && strings.Contains(body, "issuing-2 are not on this machine")
+		})
+	}
 }
 
 // A portal starts in the last weeks of a CA that another one followed, and after its end,

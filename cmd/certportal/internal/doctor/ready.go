@@ -26,20 +26,34 @@ func (d *Doctor) Ready() []ops.Check {
 	return []ops.Check{
 		{Name: "store", Look: d.probeStore()},
 		{Name: "clock", Look: func(context.Context) error { return clocks{d}.fault() }},
-		{Name: "ca", Look: func(context.Context) error { return d.c.CA.Ready() }},
+		{Name: "ca", Look: func(context.Context) error { return errors.Join(d.c.CA.Ready(), d.absent()) }},
 		{Name: "lists", Look: func(context.Context) error { return d.crlsFrom(crl.Ending) }},
 		{Name: "ocsp", Look: func(context.Context) error { return d.ocspCurrent() }},
 	}
 }
 
 // ReadyPlain returns the readiness checks of the plain-http side, which needs no database: no
-// list has ended, online answers are signed, and the clock is right.
+// list has ended, online answers are signed, of each CA that has certificates in use, and the
+// clock is right.
 func ReadyPlain(d *Doctor) []ops.Check {
 	return []ops.Check{
 		{Name: "clock", Look: func(context.Context) error { return clocks{d}.fault() }},
+		{Name: "ca", Look: func(context.Context) error { return d.absent() }},
 		{Name: "lists", Look: func(context.Context) error { return d.crlsFrom(crl.Ended) }},
 		{Name: "ocsp", Look: func(context.Context) error { return signerLives(d.c.OCSP(), d.c.Now()) }},
 	}
+}
+
+// absent names the CAs whose files another machine has and this one not. Mail servers that ask
+// here about their certificates would hear that the list is not found, and refuse the phones.
+func (d *Doctor) absent() error {
+	var errs []error
+	for _, r := range d.c.CA.Line.Missing() {
+		if r.State != succession.Pending && r.State != succession.Retired && d.c.Now().Before(r.NotAfter) {
+			errs = append(errs, fmt.Errorf("the files of issuing CA %s are not on this machine: bring them with certportal ca copy-to and ca copy-from", r.Name))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // probeStore writes to the store, at most once in probeInterval.

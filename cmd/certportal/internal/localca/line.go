@@ -47,7 +47,11 @@ func (o opened) ready() error {
 // changed is called after they changed; it must not block and may be nil.
 func (a *CA) Follow(ctx context.Context, store succession.Store, now func() time.Time, log *slog.Logger, changed func()) error {
 	folder := &watchedFolder{dir: a.dir, ca: a}
-	line, err := succession.New(succession.Config{Store: store, Folder: folder.authorities, Opens: a.opens, Changed: changed, Now: now, Log: log})
+	c := succession.Config{Store: store, Folder: folder.authorities, Opens: a.opens, Changed: changed, Now: now, Log: log}
+	if a.Hold != nil {
+		c.Due = a.held // a portal, which compares its clock with the database's
+	}
+	line, err := succession.New(c)
 	if err != nil {
 		return err
 	}
