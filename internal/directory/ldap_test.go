@@ -211,6 +211,29 @@ func TestServicePasswordIsNotTriedAgainAtOnce(t *testing.T) {
 	}
 }
 
+// A wrong password of the portal's account stays for a night: the portal asks ever more
+// seldom, and another password at once.
+func TestA8_ServicePasswordIsTriedEverMoreSeldom(t *testing.T) {
+	s, later := corp(t, ldapserver.Config{}), &clock{}
+	password := "not the password"
+	l := client(t, func(c *directory.LDAPConfig) {
+		c.Now, c.Password = later.now, func() (string, error) { return password, nil }
+	}, s)
+	for range 8 * 60 * 4 { // a request each 15 seconds, for eight hours
+		if _, err := l.Person(t.Context(), annaID()); err == nil {
+			t.Fatal("read with a wrong password")
+		}
+		later.forward(15 * time.Second)
+	}
+	if got := len(s.Requests(ldapserver.Bind)); got < 30 || got > 36 {
+		t.Errorf("%d binds in eight hours, want 5 in the first quarter of an hour and one in each later", got)
+	}
+	password = ldapserver.ReaderPassword
+	if _, err := l.Person(t.Context(), annaID()); err != nil {
+		t.Errorf("with another password: %v", err)
+	}
+}
+
 func TestIdleConnectionsAreNotTrustedForLong(t *testing.T) {
 	s, later := corp(t, ldapserver.Config{}), &clock{}
 	l := client(t, func(c *directory.LDAPConfig) { c.Now = later.now }, s)

@@ -12,12 +12,18 @@ import (
 // stop for a while then, because each attempt could lock the account.
 var errServiceRefused = errors.New("the directory refused the portal's own account")
 
+// longestServiceWait is the longest pause between two tries of a refused password. The pause
+// begins with retryAfter and doubles: each replica tries for itself, and directories lock
+// accounts after as few as three wrong passwords. Another password is tried at once.
+const longestServiceWait = 16 * time.Minute
+
 // serviceAccount records whether the password of the portal's account was refused.
 type serviceAccount struct {
 	binding chan struct{} // mutex of binds; a channel, so that waiting ends with the context
 
 	mu      sync.Mutex
-	refused string    // the password last refused
+	refused string // the password last refused
+	pause   time.Duration
 	until   time.Time // when it may be tried again
 	err     error     // the refusal
 }
@@ -60,7 +66,7 @@ func (l *LDAP) bindService(ctx context.Context, conn *connection, password strin
 }
 
 // servicePassword reads the password of the portal's account. It returns the earlier
-// error for a password that was refused less than retryAfter ago.
+// error for a password that was refused and must not be tried again yet.
 func (l *LDAP) servicePassword() (string, error) {
 	password, err := l.c.Password()
 	if err != nil {
@@ -84,7 +90,12 @@ func (l *LDAP) serviceRefused(s *server, password string, err error) error {
 	err = fmt.Errorf("binding to %s as %s (%s): %w: %w", s.url, l.c.User, explainBindError(err), errServiceRefused, err)
 	l.service.mu.Lock()
 	defer l.service.mu.Unlock()
-	l.service.refused, l.service.until, l.service.err = password, l.c.Now().Add(retryAfter), err
+	if l.service.refused == password {
+		l.service.pause = min(2*l.service.pause, longestServiceWait)
+	} else {
+		l.service.pause = retryAfter
+	}
+	l.service.refused, l.service.until, l.service.err = password, l.c.Now().Add(l.service.pause), err
 	return err
 }
 
