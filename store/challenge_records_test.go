@@ -258,9 +258,24 @@ func TestRAs(t *testing.T) {
 			}
 			return all
 		}
+		one := func(serial ca.Serial, at time.Time) string {
+			der, sealed, err := db.RA(ctx, serial, at)
+			if err != nil {
+				wantError(t, "RA "+serial.String(), err, portal.ErrNotFound)
+			}
+			if (len(der) == 0) != (err != nil) {
+				t.Errorf("certificate of %d bytes with error %v", len(der), err)
+			}
+			return string(sealed)
+		}
+		user := fixture.NewEnrolment(t, anna, "no agent").Issue(t, db)
+		testkit.Equal(t, "certificate of a person", one(user.Serial(), testkit.Noon), "")
+		testkit.Equal(t, "first one", one(serials[0], testkit.Noon), "sealed 0")
+		testkit.Equal(t, "first one at its end", one(serials[0], testkit.Noon.Add(time.Hour)), "")
 		testkit.Equal(t, "agents", list(testkit.Noon), "sealed 2 sealed 1 sealed 0 ")
 		testkit.Equal(t, "later", list(testkit.Noon.Add(time.Hour)), "sealed 2 sealed 1 ")
 		revoke(t, db, portal.Removed, testkit.Noon, serials[2])
+		testkit.Equal(t, "last one, revoked", one(serials[2], testkit.Noon), "")
 		testkit.Equal(t, "after revocation", list(testkit.Noon), "sealed 1 sealed 0 ")
 		if _, err := db.PruneChallenges(ctx, testkit.Noon.Add(time.Hour)); err != nil {
 			t.Fatal(err)

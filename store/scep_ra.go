@@ -19,6 +19,18 @@ func (db Enrolments) AddRA(ctx context.Context, serial ca.Serial, encryptedKey [
 	})
 }
 
+// RA returns the certificate and encrypted key of a SCEP RA whose certificate is valid. The
+// error wraps [portal.ErrNotFound] when the serial is not that of one.
+func (db Enrolments) RA(ctx context.Context, serial ca.Serial, now time.Time) (certificate, encryptedKey []byte, err error) {
+	err = db.One(ctx, `SELECT c.der, a.sealed_key FROM agents a JOIN certificates c ON c.serial = a.serial
+		WHERE a.serial = $1 AND a.not_after > $2 AND c.status = $3`,
+		[]any{serial.String(), now.UnixMilli(), string(portal.Issued)}, &certificate, &encryptedKey)
+	if err != nil {
+		return nil, nil, fmt.Errorf("finding RA %s: %w", serial, err)
+	}
+	return certificate, encryptedKey, nil
+}
+
 // RAs calls found with each SCEP RA whose certificate is valid, newest first. It ends at
 // the first error of found.
 func (db Enrolments) RAs(ctx context.Context, now time.Time, found func(certificate, encryptedKey []byte) error) error {
