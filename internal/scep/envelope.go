@@ -83,11 +83,11 @@ type envelope struct {
 	encrypted []byte
 }
 
-// parseEnvelope parses an envelope in BER.
+// parseEnvelope parses an envelope in BER. Its error is errAlgorithm or errEnvelope.
 func parseEnvelope(raw []byte) (envelope, error) {
 	normal, err := toDER(raw)
 	if err != nil {
-		return envelope{}, err
+		return envelope{}, fmt.Errorf("%w: %w", errEnvelope, err)
 	}
 	var info contentInfo
 	if rest, err := asn1.Unmarshal(normal, &info); err != nil || len(rest) > 0 || !info.Type.Equal(pkcs7.OIDEnvelopedData) {

@@ -23,22 +23,26 @@ import (
 	"certportal/store"
 )
 
-// brittle is a store whose RAs method panics while broken is set.
+// brittle is a store whose RA method panics while broken is set.
 type brittle struct {
 	*store.DB
 	broken *atomic.Bool
 }
 
-func (b brittle) RAs(ctx context.Context, now time.Time, found func(certificate, key []byte) error) error {
+func (b brittle) RA(ctx context.Context, serial ca.Serial, now time.Time) (certificate, key []byte, err error) {
 	if b.broken.Load() {
 		panic("broken")
 	}
-	return b.DB.RAs(ctx, now, found)
+	return b.DB.RA(ctx, serial, now)
 }
 
 func statusOf(s *scep.Server, message []byte) int {
+	return statusWithin(context.Background(), s, message)
+}
+
+func statusWithin(ctx context.Context, s *scep.Server, message []byte) int {
 	w := httptest.NewRecorder()
-	s.ServeHTTP(w, httptest.NewRequest(http.MethodPost, scep.Path+"?operation=PKIOperation", bytes.NewReader(message)))
+	s.ServeHTTP(w, httptest.NewRequestWithContext(ctx, http.MethodPost, scep.Path+"?operation=PKIOperation", bytes.NewReader(message)))
 	return w.Code
 }
 
@@ -54,13 +58,11 @@ func TestPanicEndsOneRequest(t *testing.T) {
 	foreign := testkit.Must(wire.NewCSRRequest(request, &wire.PKIMessage{
 		MessageType: wire.PKCSReq, Recipients: []*x509.Certificate{unknown}, SignerKey: p.key, SignerCert: p.signer,
 	}))(t)
-	h.pass(time.Minute) // past the reload interval
 	broken.Store(true)
 	if got := statusOf(s, foreign.Raw); got != http.StatusInternalServerError {
 		t.Errorf("status %d", got)
 	}
 	broken.Store(false)
-	h.pass(time.Minute)
 	if got := statusOf(s, foreign.Raw); got != http.StatusOK {
 		t.Errorf("status %d of a message to an unknown recipient, want a SCEP response", got)
 	}

@@ -277,8 +277,14 @@ func csr(t testing.TB, key crypto.Signer, challenge string, template x509.Certif
 // message wraps a request with the client library.
 func (h *fixture) message(p phone, kind wire.MessageType, request *x509.CertificateRequest) *wire.PKIMessage {
 	h.t.Helper()
+	return h.messageTo(h.caCerts(), p, kind, request)
+}
+
+// messageTo is message for the certificates that another server announced.
+func (h *fixture) messageTo(to []*x509.Certificate, p phone, kind wire.MessageType, request *x509.CertificateRequest) *wire.PKIMessage {
+	h.t.Helper()
 	return testkit.Must(wire.NewCSRRequest(request, &wire.PKIMessage{
-		MessageType: kind, Recipients: h.caCerts(), SignerKey: p.key, SignerCert: p.signer,
+		MessageType: kind, Recipients: to, SignerKey: p.key, SignerCert: p.signer,
 	}, wire.WithCertsSelector(wire.EnciphermentCertsSelector())))(h.t)
 }
 

@@ -141,7 +141,7 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	s.c.Log.Error("SCEP: handling message", "request", s.c.Actor(r).Request, "err", err)
 	status := http.StatusInternalServerError
 	var outage *portal.Outage
-	if errors.As(err, &outage) || errors.Is(err, errNoRA) || errors.Is(err, context.DeadlineExceeded) {
+	if errors.As(err, &outage) || errors.Is(err, errNoRA) || errors.Is(err, errNoKey) || errors.Is(err, context.DeadlineExceeded) {
 		status = http.StatusServiceUnavailable
 	}
 	s.refuse(w, status)

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,19 +22,27 @@ const (
 	// raProfile is the name of its profile in the store.
 	raProfile = "SCEP"
 
-	// reloadInterval is the shortest time between two loads on behalf of an unknown
-	// recipient, so that garbage requests do not cause database queries and key
-	// derivations.
-	reloadInterval = 10 * time.Second
+	// decryptInterval is the shortest time between two attempts to decrypt the same key: the
+	// derivation of the key that decrypts it is slow by design, and the passphrase stays.
+	decryptInterval = 10 * time.Minute
 )
 
-// errNoRA reports that no RA has a valid certificate.
-var errNoRA = errors.New("there is no RA certificate: the CA is sealed, or the first one is not issued yet")
+var (
+	// errNoRA reports that no RA has a valid certificate.
+	errNoRA = errors.New("there is no RA certificate: the CA is sealed, or the first one is not issued yet")
+
+	// errNoKey reports that this replica cannot decrypt the key of a valid RA.
+	errNoKey = errors.New("the key of this RA cannot be decrypted here: is the passphrase that of the other replicas?")
+)
 
 // Store holds the keys of RAs, shared by all replicas.
 type Store interface {
 	// AddRA stores the encrypted key of a certificate that is already recorded.
 	AddRA(ctx context.Context, serial ca.Serial, encryptedKey []byte, notAfter time.Time) error
+
+	// RA returns certificate and encrypted key of a valid RA. The error wraps
+	// portal.ErrNotFound when the serial is not that of one.
+	RA(ctx context.Context, serial ca.Serial, now time.Time) (certificate, encryptedKey []byte, err error)
 
 	// RAs calls found with the certificate and encrypted key of each valid RA, newest
 	// first.
@@ -50,17 +59,40 @@ type registrationAuthority struct {
 type raSet struct {
 	list atomic.Pointer[[]*registrationAuthority]
 
-	mu     sync.Mutex // held while loading the list
-	loaded time.Time  // time of the last load
+	changing chan struct{}        // semaphore of one, held while the list changes
+	failed   map[string]time.Time // by certificate, guarded by changing: when its key could not be decrypted
+
+	refreshing sync.Mutex // so that a replica issues one RA at a time
+}
+
+func newRASet() raSet {
+	return raSet{changing: make(chan struct{}, 1), failed: make(map[string]time.Time)}
+}
+
+func (r *raSet) all() []*registrationAuthority {
+	if list := r.list.Load(); list != nil {
+		return *list
+	}
+	return nil
+}
+
+// lock waits until the list may be changed. The caller calls the function that it returns.
+func (r *raSet) lock(ctx context.Context) (unlock func(), err error) {
+	select {
+	case r.changing <- struct{}{}:
+		return func() { <-r.changing }, nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("waiting while RAs are loaded: %w", ctx.Err())
+	}
 }
 
 // newest returns the RA that GetCACert announces.
 func (r *raSet) newest(now time.Time) (*registrationAuthority, error) {
-	list := r.list.Load()
-	if list == nil || len(*list) == 0 || now.After((*list)[0].cert.NotAfter) {
+	list := r.all()
+	if len(list) == 0 || now.After(list[0].cert.NotAfter) {
 		return nil, errNoRA
 	}
-	return (*list)[0], nil
+	return list[0], nil
 }
 
 // Refresh loads the RAs of all replicas, and issues a new one when there is none or
@@ -68,6 +100,8 @@ func (r *raSet) newest(now time.Time) (*registrationAuthority, error) {
 // now. Without an issuer it only
 // loads.
 func (s *Server) Refresh(ctx context.Context) error {
+	s.ras.refreshing.Lock()
+	defer s.ras.refreshing.Unlock()
 	if err := s.loadRAs(ctx); err != nil {
 		return err
 	}
@@ -95,22 +129,22 @@ func (s *Server) underActive(cert *x509.Certificate) bool {
 // loadRAs loads the RAs and decrypts the keys it does not have yet: decryption is slow by
 // design.
 func (s *Server) loadRAs(ctx context.Context) error {
-	s.ras.mu.Lock()
-	defer s.ras.mu.Unlock()
+	unlock, err := s.ras.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	known := make(map[string]*registrationAuthority)
-	if list := s.ras.list.Load(); list != nil {
-		for _, ra := range *list {
-			known[string(ra.cert.Raw)] = ra
-		}
+	for _, ra := range s.ras.all() {
+		known[string(ra.cert.Raw)] = ra
 	}
 	var list []*registrationAuthority
-	err := s.c.Store.RAs(ctx, s.c.Now(), func(certificate, encrypted []byte) error {
+	err = s.c.Store.RAs(ctx, s.c.Now(), func(certificate, encrypted []byte) error {
 		ra := known[string(certificate)]
 		if ra == nil {
 			var err error
-			if ra, err = s.decryptRA(certificate, encrypted); err != nil {
+			if ra, err = s.tryDecrypt(certificate, encrypted); err != nil {
 				// A key under an earlier passphrase must not prevent loading the others.
-				s.c.Log.Error("SCEP: decrypting RA key", "err", err)
 				return nil
 			}
 		}
@@ -121,8 +155,24 @@ func (s *Server) loadRAs(ctx context.Context) error {
 		return fmt.Errorf("loading RAs: %w", err)
 	}
 	s.ras.list.Store(&list)
-	s.ras.loaded = s.c.Now()
 	return nil
+}
+
+// tryDecrypt decrypts a key, unless it could not be decrypted a short time ago. Its error is
+// errNoKey. The caller holds the lock of the list.
+func (s *Server) tryDecrypt(certificate, encrypted []byte) (*registrationAuthority, error) {
+	now := s.c.Now()
+	maps.DeleteFunc(s.ras.failed, func(_ string, at time.Time) bool { return now.Sub(at) >= decryptInterval })
+	if _, failed := s.ras.failed[string(certificate)]; failed {
+		return nil, errNoKey
+	}
+	ra, err := s.decryptRA(certificate, encrypted)
+	if err != nil {
+		s.ras.failed[string(certificate)] = now
+		s.c.Log.Error("SCEP: decrypting RA key", "err", err)
+		return nil, errNoKey
+	}
+	return ra, nil
 }
 
 func (s *Server) decryptRA(certificate, encrypted []byte) (*registrationAuthority, error) {
@@ -139,40 +189,6 @@ func (s *Server) decryptRA(certificate, encrypted []byte) (*registrationAuthorit
 		return nil, fmt.Errorf("RA key of %T does not match its certificate", signer)
 	}
 	return &registrationAuthority{cert: cert, key: key}, nil
-}
-
-// recipient returns the RA that an envelope is encrypted to. It reloads the list for an
-// unknown recipient, because another replica may have issued a new RA.
-func (s *Server) recipient(ctx context.Context, e envelope) (*registrationAuthority, recipientInfo, bool) {
-	if ra, r, ok := s.match(e); ok {
-		return ra, r, true
-	}
-	s.ras.mu.Lock()
-	stale := s.c.Now().Sub(s.ras.loaded) >= reloadInterval
-	if stale {
-		s.ras.loaded = s.c.Now()
-	}
-	s.ras.mu.Unlock()
-	if !stale {
-		return nil, recipientInfo{}, false
-	}
-	if err := s.loadRAs(ctx); err != nil {
-		s.c.Log.Error("SCEP: loading RAs of other replicas", "err", err)
-	}
-	return s.match(e)
-}
-
-func (s *Server) match(e envelope) (*registrationAuthority, recipientInfo, bool) {
-	list := s.ras.list.Load()
-	if list == nil {
-		return nil, recipientInfo{}, false
-	}
-	for _, ra := range *list {
-		if r, ok := e.recipient(ra.cert); ok {
-			return ra, r, true
-		}
-	}
-	return nil, recipientInfo{}, false
 }
 
 // issueRA stores the key last: a crash before that leaves a certificate whose key is

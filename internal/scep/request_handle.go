@@ -32,7 +32,7 @@ type request struct {
 }
 
 // handle returns the response to a message. It returns errMalformed when no SCEP response
-// is possible, and a *portal.Outage when a part of the portal was unavailable.
+// is possible, errNoRA or errNoKey without an RA, and a *portal.Outage when a part of the portal was unavailable.
 func (s *Server) handle(ctx context.Context, by portal.Actor, raw []byte) ([]byte, error) {
 	newest, err := s.ras.newest(s.c.Now())
 	if err != nil {
@@ -62,9 +62,11 @@ func (s *Server) handle(ctx context.Context, by portal.Actor, raw []byte) ([]byt
 	switch {
 	case errors.Is(err, errAlgorithm):
 		return s.deny(ctx, by, newest, m, wire.BadAlg, deniedAlgorithm)
-	case err != nil:
+	case errors.Is(err, errEnvelope):
 		s.c.Log.Info("SCEP message cannot be decrypted", "request", by.Request, "address", by.Address)
 		return s.deny(ctx, by, newest, m, wire.BadRequest, deniedEnvelope)
+	case err != nil:
+		return nil, err
 	}
 	cert, err := issue(ctx, by, req)
 	if refused(err) {
@@ -86,15 +88,16 @@ func (s *Server) deny(ctx context.Context, by portal.Actor, ra *registrationAuth
 
 // open decrypts the envelope and parses the request in it. The error is errAlgorithm,
 // which is visible from the outside, or else errEnvelope for every cause: the sender
-// must not learn what is wrong with the plaintext.
+// must not learn what is wrong with the plaintext. Other errors say that the RA was not
+// available: nothing was decrypted.
 func (s *Server) open(ctx context.Context, m message) (request, *registrationAuthority, error) {
 	e, err := parseEnvelope(m.content)
 	if err != nil {
 		return request{}, nil, err
 	}
-	ra, recipient, ok := s.recipient(ctx, e)
-	if !ok {
-		return request{}, nil, errEnvelope
+	ra, recipient, err := s.recipient(ctx, e)
+	if err != nil {
+		return request{}, nil, err
 	}
 	plain, err := e.open(recipient, ra.key)
 	if err != nil {

@@ -93,5 +93,5 @@ func New(c Config) (*Server, error) {
 	}
 	// A message takes some milliseconds of CPU. A higher concurrency would only slow
 	// down all of them, and the pages too.
-	return &Server{c: c, busy: make(chan struct{}, 4*runtime.GOMAXPROCS(0))}, nil
+	return &Server{c: c, ras: newRASet(), busy: make(chan struct{}, 4*runtime.GOMAXPROCS(0))}, nil
 }
