@@ -57,7 +57,7 @@ type fixture struct {
 	people     *directory.Builtin
 	registrar  *enroll.Registrar
 	hierarchy  *ca.Hierarchy
-	issuer     *ca.Issuer
+	issuing    atomic.Pointer[ca.Issuer] // of hierarchy, or of one that took over
 	server     *scep.Server
 	config     scep.Config
 	url        string
@@ -122,15 +122,15 @@ func (h *fixture) start(dir string) *fixture {
 	h.hierarchy = testkit.Must(ca.CreateHierarchy(ca.HierarchyConfig{
 		Organization: "Example Company", RootKind: ca.ECP256, IssuingKind: ca.ECP256,
 	}, h.now()))(t)
-	h.issuer = testfixture.Issuer(t, h.hierarchy)
+	h.issuing.Store(testfixture.Issuer(t, h.hierarchy))
 	profile := testkit.Must(ca.NewProfile(ca.ProfileConfig{Name: "User", Validity: h.validity}))(t)
 	h.registrar = testkit.Must(enroll.New(enroll.Config{
-		Directory: h.people, Issuer: h.issuer, Profile: profile, Keys: enroll.NewKeyPool(ca.ECP256, 0, log),
+		Directory: h.people, Issuer: activeIssuer{h}, Profile: profile, Keys: enroll.NewKeyPool(ca.ECP256, 0, log),
 		Store: h.db, DeviceKeys: true, Quota: 1 << 20, Overlap: h.overlap,
-		Chain: testfixture.Chain(h.hierarchy), Now: h.now, Log: log,
+		Chain: h.chain, Now: h.now, Log: log,
 	}))(t)
 	own := testkit.Must(enroll.NewOwnIssuer(enroll.OwnConfig{
-		Store: h.db, Issuer: func() (*ca.Issuer, error) { return h.issuer, nil }, Now: h.now, Log: log,
+		Store: h.db, Issuer: func() (*ca.Issuer, error) { return h.issuing.Load(), nil }, Now: h.now, Log: log,
 	}))(t)
 	h.config = scep.Config{
 		Registrar: h.registrar, Store: h.db, Issuer: own,
@@ -143,6 +143,24 @@ func (h *fixture) start(dir string) *fixture {
 	t.Cleanup(web.Close)
 	h.url = web.URL + scep.Path
 	return h
+}
+
+func (h *fixture) chain(leaf *x509.Certificate) []*x509.Certificate {
+	if leaf != nil && leaf.CheckSignatureFrom(h.hierarchy.Issuing) == nil {
+		return []*x509.Certificate{h.hierarchy.Issuing}
+	}
+	return []*x509.Certificate{h.issuing.Load().Certificate()}
+}
+
+// activeIssuer issues under the CA that issues now.
+type activeIssuer struct{ *fixture }
+
+func (i activeIssuer) Prepare(p *ca.Profile, s ca.Subject, key crypto.PublicKey, now time.Time) (*ca.Prepared, error) {
+	return i.issuing.Load().Prepare(p, s, key, now)
+}
+
+func (i activeIssuer) Sign(p *ca.Prepared) (*x509.Certificate, error) {
+	return i.issuing.Load().Sign(p)
 }
 
 // replica returns another server over the same store.

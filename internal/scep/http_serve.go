@@ -80,17 +80,22 @@ func (s *Server) serveCapabilities(w http.ResponseWriter, _ *http.Request) {
 }
 
 // serveCertificates sends the certificates of the RA and the issuing CA, the RA first (RFC
-// 8894 section 4.2.1.2).
+// 8894 section 4.2.1.2). The device verifies the RA with one, and the certificate that it
+// gets with the other. After a change of the issuing CA these are two CAs, until there is an
+// RA under the new one.
 func (s *Server) serveCertificates(w http.ResponseWriter, _ *http.Request) {
-	ra, err := s.ras.newest(s.c.Now())
+	ra, err := s.announced()
 	if err != nil {
 		s.c.Log.Error("SCEP: serving GetCACert", "err", err)
 		s.refuse(w, http.StatusServiceUnavailable)
 		return
 	}
+	own, active := s.c.Registrar.Chain(ra.cert), s.c.Registrar.Chain(nil)
 	certs := slices.Clone(ra.cert.Raw)
-	for _, c := range s.c.Registrar.Chain(nil) {
-		certs = append(certs, c.Raw...)
+	for i, c := range slices.Concat(own, active) {
+		if i < len(own) || !slices.ContainsFunc(own, c.Equal) {
+			certs = append(certs, c.Raw...)
+		}
 	}
 	bundle, err := pkcs7.DegenerateCertificate(certs)
 	if err != nil {

@@ -86,13 +86,29 @@ func (r *raSet) lock(ctx context.Context) (unlock func(), err error) {
 	}
 }
 
-// newest returns the RA that GetCACert announces.
-func (r *raSet) newest(now time.Time) (*registrationAuthority, error) {
-	list := r.all()
-	if len(list) == 0 || now.After(list[0].cert.NotAfter) {
+// announced returns the RA for GetCACert, which also signs refusals: the newest one under the
+// CA that issues now, or, until there is one, the newest of another CA.
+func (s *Server) announced() (*registrationAuthority, error) {
+	var other *registrationAuthority
+	for _, ra := range s.ras.all() {
+		switch {
+		case s.c.Now().After(ra.cert.NotAfter):
+		case s.underActive(ra.cert):
+			return ra, nil
+		case other == nil:
+			other = ra
+		}
+	}
+	if other == nil {
 		return nil, errNoRA
 	}
-	return list[0], nil
+	return other, nil
+}
+
+// underActive reports whether a certificate is from the CA that issues now.
+func (s *Server) underActive(cert *x509.Certificate) bool {
+	active, own := s.c.Registrar.Chain(nil), s.c.Registrar.Chain(cert)
+	return len(active) > 0 && len(own) > 0 && own[0].Equal(active[0])
 }
 
 // Refresh loads the RAs of all replicas, and issues a new one when there is none or
@@ -105,9 +121,8 @@ func (s *Server) Refresh(ctx context.Context) error {
 	if err := s.loadRAs(ctx); err != nil {
 		return err
 	}
-	now := s.c.Now()
-	newest, err := s.ras.newest(now)
-	if err == nil && newest.cert.NotAfter.Sub(now) > s.c.RA.Validity/3 && s.underActive(newest.cert) {
+	ra, err := s.announced()
+	if err == nil && ra.cert.NotAfter.Sub(s.c.Now()) > s.c.RA.Validity/3 && s.underActive(ra.cert) {
 		return nil
 	}
 	if s.c.Issuer == nil {
@@ -117,13 +132,6 @@ func (s *Server) Refresh(ctx context.Context) error {
 		return fmt.Errorf("issuing RA certificate: %w", err)
 	}
 	return s.loadRAs(ctx)
-}
-
-// underActive reports whether a certificate is from the CA that issues now: devices get
-// both in one answer, and verify one with the other.
-func (s *Server) underActive(cert *x509.Certificate) bool {
-	chain := s.c.Registrar.Chain(nil)
-	return len(chain) > 0 && cert.CheckSignatureFrom(chain[0]) == nil
 }
 
 // loadRAs loads the RAs and decrypts the keys it does not have yet: decryption is slow by

@@ -34,16 +34,16 @@ type request struct {
 // handle returns the response to a message. It returns errMalformed when no SCEP response
 // is possible, errNoRA or errNoKey without an RA, and a *portal.Outage when a part of the portal was unavailable.
 func (s *Server) handle(ctx context.Context, by portal.Actor, raw []byte) ([]byte, error) {
-	newest, err := s.ras.newest(s.c.Now())
+	announced, err := s.announced()
 	if err != nil {
 		return nil, err
 	}
 	m, err := parseMessage(raw)
 	switch {
 	case errors.Is(err, errAlgorithm):
-		return s.deny(ctx, by, newest, m, wire.BadAlg, deniedAlgorithm)
+		return s.deny(ctx, by, announced, m, wire.BadAlg, deniedAlgorithm)
 	case errors.Is(err, errSignature):
-		return s.deny(ctx, by, newest, m, wire.BadMessageCheck, deniedSignature)
+		return s.deny(ctx, by, announced, m, wire.BadMessageCheck, deniedSignature)
 	case err != nil:
 		return nil, err
 	}
@@ -56,15 +56,15 @@ func (s *Server) handle(ctx context.Context, by portal.Actor, raw []byte) ([]byt
 	case wire.RenewalReq:
 		issue = s.renew
 	default:
-		return s.deny(ctx, by, newest, m, wire.BadRequest, deniedType)
+		return s.deny(ctx, by, announced, m, wire.BadRequest, deniedType)
 	}
 	req, ra, err := s.open(ctx, m)
 	switch {
 	case errors.Is(err, errAlgorithm):
-		return s.deny(ctx, by, newest, m, wire.BadAlg, deniedAlgorithm)
+		return s.deny(ctx, by, announced, m, wire.BadAlg, deniedAlgorithm)
 	case errors.Is(err, errEnvelope):
 		s.c.Log.Info("SCEP message cannot be decrypted", "request", by.Request, "address", by.Address)
-		return s.deny(ctx, by, newest, m, wire.BadRequest, deniedEnvelope)
+		return s.deny(ctx, by, announced, m, wire.BadRequest, deniedEnvelope)
 	case err != nil:
 		return nil, err
 	}
