@@ -24,7 +24,7 @@ const (
 
 	// decryptInterval is the shortest time between two attempts to decrypt the same key: the
 	// derivation of the key that decrypts it is slow by design, and the passphrase stays.
-	decryptInterval = 10 * time.Minute
+	decryptInterval = time.Hour
 )
 
 var (
@@ -84,6 +84,18 @@ func (r *raSet) lock(ctx context.Context) (unlock func(), err error) {
 	case <-ctx.Done():
 		return nil, fmt.Errorf("waiting while RAs are loaded: %w", ctx.Err())
 	}
+}
+
+// Reload loads the RAs of all replicas, without those that were revoked, and issues a new
+// one when none of the CA that issues now is left. It costs one query.
+func (s *Server) Reload(ctx context.Context) error {
+	if err := s.loadRAs(ctx); err != nil {
+		return err
+	}
+	if ra, err := s.announced(); err == nil && s.underActive(ra.cert) {
+		return nil
+	}
+	return s.Refresh(ctx)
 }
 
 // announced returns the RA for GetCACert, which also signs refusals: the newest one under the

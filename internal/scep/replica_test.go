@@ -17,6 +17,8 @@ import (
 
 	"certportal/ca"
 	"certportal/internal/audit"
+	"certportal/internal/enroll"
+	"certportal/internal/portal"
 	"certportal/internal/scep"
 	"certportal/internal/test/testkit"
 	"certportal/store"
@@ -215,8 +217,41 @@ func TestA17_FloodOfUnknownRecipients(t *testing.T) {
 	}
 	// The key is tried again later.
 	w.wrongPass.Store(false)
-	h.pass(10 * time.Minute)
+	h.pass(time.Hour)
 	if got := statusOf(b, enrolTo(h, 2, newer)); got != http.StatusOK || h.serials() != 1 {
 		t.Errorf("status %d and %d serials afterwards", got, h.serials())
+	}
+}
+
+// A revoked RA is dropped by every replica at its next reload, and one of them issues another.
+func TestA15_RevokedRAIsReplaced(t *testing.T) {
+	h := newFixture(t)
+	one, two := h.replica(), h.replica()
+	before := announced(t, one)
+	if err := errors.Join(one.Reload(t.Context()), two.Reload(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	if got := announced(t, two); !got[0].Equal(before[0]) || h.serials() != 0 {
+		t.Fatalf("%d RAs issued by reloads, want none", h.serials())
+	}
+	_, err := h.db.Revoke(t.Context(), enroll.Revocation{
+		Serials: []ca.Serial{testkit.Must(ca.SerialOf(before[0].SerialNumber))(t)}, Cause: portal.Withdrawn, At: h.now(),
+		Entry: audit.Entry{At: h.now(), Actor: "test"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(one.Reload(t.Context()), two.Reload(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	after := announced(t, one)
+	if after[0].Equal(before[0]) || !after[0].Equal(announced(t, two)[0]) || h.serials() != 1 {
+		t.Errorf("%d RAs issued for the replicas, want 1", h.serials())
+	}
+	h.made++
+	for n, s := range []*scep.Server{one, two} {
+		if got := statusOf(s, enrolTo(h, n, before)); got != http.StatusOK || h.serials() != 0 || h.last().Detail["reason"] != "message-envelope" {
+			t.Errorf("status %d, %d serials and %v for a message to the revoked RA", got, h.serials(), h.last().Detail)
+		}
 	}
 }

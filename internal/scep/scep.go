@@ -67,7 +67,7 @@ type Config struct {
 }
 
 // Server is an http.Handler for SCEP. It is safe for concurrent use. Call Refresh before
-// the first request and then every hour.
+// the first request and then every hour, and Reload every minute.
 type Server struct {
 	c    Config
 	ras  raSet

@@ -12,9 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
-	"certportal/ca"
 	"certportal/cmd/certportal/internal/config"
 	"certportal/cmd/certportal/internal/localca"
 	"certportal/internal/audit"
@@ -153,32 +151,6 @@ func TestTLSCertificateIsRecordedAndKept(t *testing.T) {
 	}
 	if second.tls.current.Load().Leaf.SerialNumber.Cmp(serial) != 0 {
 		t.Error("a restart made another TLS certificate")
-	}
-}
-
-// A TLS certificate that an administrator revoked, or that a restored database does not
-// know, makes way for another.
-func TestRevokedTLSCertificateIsReplaced(t *testing.T) {
-	p, err := open(t, t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	before := p.tls.current.Load().Leaf.SerialNumber
-	serial, err := ca.SerialOf(before)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = p.DB.Revoke(t.Context(), enroll.Revocation{
-		Serials: []ca.Serial{serial}, Cause: portal.Withdrawn, At: time.Now(), Entry: audit.Entry{At: time.Now(), Actor: "ada"},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := p.tls.refresh(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if p.tls.current.Load().Leaf.SerialNumber.Cmp(before) == 0 {
-		t.Error("the portal goes on with a revoked TLS certificate")
 	}
 }
 

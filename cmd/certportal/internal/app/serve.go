@@ -95,20 +95,30 @@ func (p *App) runClocks(ctx context.Context) {
 		l.run("policy of passwords", func() { p.followLock(ctx) })
 	}
 	l.every(ctx, "schema", schemaEvery, func() { _ = p.DB.CheckWritable(ctx) }) // logs, and ends writing
-	l.every(ctx, "clock and sweep", clockEvery, func() {
-		p.clock.check(ctx)
-		if err := p.sweep(ctx); err != nil && ctx.Err() == nil {
-			p.log.Error("sweeping", "err", err)
-		}
-		if p.tls.temporary.Load() {
-			p.refreshTLS(ctx)
-		}
-	})
+	l.every(ctx, "clock and sweep", clockEvery, func() { p.everyMinute(ctx) })
 	l.run("other CAs", func() { p.Registrar.RunUpstreams(ctx) })
 	if p.tls.acme != nil {
 		l.run("certificate by ACME", func() { p.tls.acme.Run(ctx) })
 	}
 	l.every(ctx, "TLS certificate", 12*time.Hour, func() { p.refreshTLS(ctx) })
+}
+
+// everyMinute checks the clock, sweeps, and replaces own certificates that were revoked.
+func (p *App) everyMinute(ctx context.Context) {
+	p.clock.check(ctx)
+	if err := p.sweep(ctx); err != nil && ctx.Err() == nil {
+		p.log.Error("sweeping", "err", err)
+	}
+	if p.tls.temporary.Load() || p.tls.currentRevoked(ctx) {
+		p.refreshTLS(ctx)
+	}
+	if p.scep == nil {
+		return
+	}
+	// What a sealed CA cannot issue is logged once an hour.
+	if err := p.scep.Reload(ctx); err != nil && ctx.Err() == nil && p.CA.Ready() == nil {
+		p.log.Error("reloading the SCEP agent", "err", err)
+	}
 }
 
 func (p *App) refreshSCEP(ctx context.Context) {

@@ -84,8 +84,8 @@ func (c *serverCertificate) forName(host string) *tls.Certificate {
 // forPeople is the certificate that browsers and phones get under the public name.
 func (c *serverCertificate) forPeople() *tls.Certificate { return c.forName(c.public.HTTPS.Hostname()) }
 
-// refresh loads or renews the certificate. It is called at start, twice a day, and when the
-// issuing CAs changed.
+// refresh loads or renews the certificate. It is called at start, twice a day, when the
+// issuing CAs changed, and within a minute of its revocation.
 func (c *serverCertificate) refresh(ctx context.Context) error {
 	c.refreshing.Lock()
 	defer c.refreshing.Unlock()
@@ -186,6 +186,12 @@ func (c *serverCertificate) revoked(ctx context.Context, leaf *x509.Certificate)
 		c.log.Warn("looking whether the portal's TLS certificate is revoked", "err", err)
 	}
 	return err == nil && status.State == ocsp.Revoked
+}
+
+// currentRevoked reports whether the certificate in use is from the embedded CA and revoked.
+func (c *serverCertificate) currentRevoked(ctx context.Context) bool {
+	current := c.current.Load()
+	return c.settings.TLS.Certificate == "" && current != nil && !c.temporary.Load() && c.revoked(ctx, current.Leaf)
 }
 
 // renew makes a key and issues a certificate for it.
