@@ -228,6 +228,15 @@ func TestA8_ServicePasswordIsTriedEverMoreSeldom(t *testing.T) {
 	if got := len(s.Requests(ldapserver.Bind)); got < 30 || got > 36 {
 		t.Errorf("%d binds in eight hours, want 5 in the first quarter of an hour and one in each later", got)
 	}
+	s.Refuse(ldapserver.Reader, 49, ldapserver.Subcode("775"))
+	later.forward(16 * time.Minute)
+	for range 3 {
+		if _, err := l.Person(t.Context(), annaID()); err == nil {
+			t.Fatal("read by a locked account")
+		}
+		later.forward(31 * time.Second)
+	}
+	s.Refuse(ldapserver.Reader, 0, "")
 	password = ldapserver.ReaderPassword
 	if _, err := l.Person(t.Context(), annaID()); err != nil {
 		t.Errorf("with another password: %v", err)

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/go-ldap/ldap/v3"
 )
 
 // errServiceRefused reports that the directory refused the portal's own account. Binds
@@ -90,13 +92,25 @@ func (l *LDAP) serviceRefused(s *server, password string, err error) error {
 	err = fmt.Errorf("binding to %s as %s (%s): %w: %w", s.url, l.c.User, explainBindError(err), errServiceRefused, err)
 	l.service.mu.Lock()
 	defer l.service.mu.Unlock()
-	if l.service.refused == password {
+	if l.service.refused == password && isWrongPassword(err) {
 		l.service.pause = min(2*l.service.pause, longestServiceWait)
 	} else {
 		l.service.pause = retryAfter
 	}
 	l.service.refused, l.service.until, l.service.err = password, l.c.Now().Add(l.service.pause), err
 	return err
+}
+
+// isWrongPassword reports whether a bind was refused for what directories count until they lock
+// the account. One that is locked or disabled is mended in the directory, and must be found so
+// soon.
+func isWrongPassword(err error) bool {
+	var result *ldap.Error
+	if !errors.As(err, &result) || result.ResultCode != ldap.LDAPResultInvalidCredentials {
+		return false
+	}
+	code := parseSubcode(result.Error())
+	return code == wrongPassword || code == noSubcode
 }
 
 func (s *serviceAccount) accepted() {
