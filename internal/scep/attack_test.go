@@ -26,6 +26,7 @@ import (
 	"certportal/internal/audit"
 	"certportal/internal/enroll"
 	"certportal/internal/portal"
+	"certportal/internal/scep"
 	"certportal/internal/test/testkit"
 )
 
@@ -397,5 +398,26 @@ func TestEveryChangedOctet(t *testing.T) {
 	}
 	if got := h.serials(); got > 1 {
 		t.Errorf("%d serials", got)
+	}
+}
+
+// TestF11_AlteredRAIsReplaced: a bit of the stored RA's signature flips. Phones would refuse
+// the certificate: another one is issued and announced.
+func TestF11_AlteredRAIsReplaced(t *testing.T) {
+	h := newFixture(t)
+	der := slices.Clone(h.caCerts()[0].Raw)
+	der[len(der)-1] ^= 1
+	plain := testkit.Must(sql.Open("sqlite", "file://"+h.file+"?_pragma=busy_timeout(5000)"))(t)
+	defer plain.Close()
+	result := testkit.Must(plain.ExecContext(t.Context(), "UPDATE certificates SET der = ? WHERE serial IN (SELECT serial FROM agents)", der))(t)
+	if n := testkit.Must(result.RowsAffected())(t); n != 1 {
+		t.Fatalf("%d rows were altered, want 1", n)
+	}
+	s := testkit.Must(scep.New(h.config))(t)
+	if err := s.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if ra := announced(t, s)[0]; ra.CheckSignatureFrom(h.hierarchy.Issuing) != nil {
+		t.Error("an RA that phones refuse is announced")
 	}
 }

@@ -117,10 +117,11 @@ func (s *Server) announced() (*registrationAuthority, error) {
 	return other, nil
 }
 
-// underActive reports whether a certificate is from the CA that issues now.
+// underActive reports whether the CA that issues now signed a certificate. What the store
+// returns is not believed: a phone would refuse it.
 func (s *Server) underActive(cert *x509.Certificate) bool {
 	active, own := s.c.Registrar.Chain(nil), s.c.Registrar.Chain(cert)
-	return len(active) > 0 && len(own) > 0 && own[0].Equal(active[0])
+	return len(active) > 0 && len(own) > 0 && own[0].Equal(active[0]) && cert.CheckSignatureFrom(active[0]) == nil
 }
 
 // Refresh loads the RAs of all replicas, and issues a new one when there is none or
