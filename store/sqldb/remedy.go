@@ -39,18 +39,19 @@ func remedy(err error) string {
 
 func networkRemedy(err error) string {
 	var unknown *net.DNSError
+	var network *net.OpError
 	var connect *pgconn.ConnectError
 	var issuer x509.UnknownAuthorityError
 	var name x509.HostnameError
 	var invalid x509.CertificateInvalidError
 	switch {
-	case errors.As(err, &unknown) && unknown.IsNotFound:
+	case errors.As(err, &unknown):
 		return "check the name of the server in the address, and the DNS of this machine"
 	case errors.As(err, &issuer):
-		return "write &sslrootcert=FILE behind the address, with the root of the server's certificate"
+		return "put sslrootcert=FILE into the address, with the root of the server's certificate"
 	case errors.As(err, &name), errors.As(err, &invalid):
 		return "give the server a certificate that is valid for the name in the address"
-	case errors.As(err, &connect), errors.Is(err, context.DeadlineExceeded):
+	case errors.As(err, &connect) && (errors.As(err, &network) || errors.Is(err, context.DeadlineExceeded)):
 		return "check that PostgreSQL runs at this address and port, and that a firewall lets this machine in"
 	}
 	return ""

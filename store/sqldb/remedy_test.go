@@ -12,7 +12,7 @@ import (
 	"certportal/store"
 )
 
-// Who cannot open the database reads what to do, whatever the server or the network said.
+// An operator who cannot open the database reads what to do.
 func TestOpeningSaysTheNextStep(t *testing.T) {
 	var server pgtest.Server
 	t.Cleanup(server.Stop)
