@@ -113,7 +113,7 @@ func (db Succession) ActivateAuthority(ctx context.Context, name string, at time
 }
 
 // ActivatePlanned does the same while the CA is planned for then or before. The error is
-// succession.ErrState too when the plan was taken back meanwhile.
+// succession.ErrState too when the plan was taken back or postponed.
 func (db Succession) ActivatePlanned(ctx context.Context, name string, at time.Time, entry audit.Entry) error {
 	return db.activate(ctx, name, "state = 'pending' AND activate_at <= $2", at, entry)
 }

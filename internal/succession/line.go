@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -54,9 +53,9 @@ type Line struct {
 	c     Config
 	known atomic.Pointer[snapshot]
 
-	refreshing sync.Mutex // guards the rest
-	retireFrom time.Time  // when to look again whether one can be retired
-	trouble    string     // logged last, so that the same one is logged once
+	refreshing chan struct{} // semaphore of one, guards the rest
+	retireFrom time.Time     // when to look again whether one can be retired
+	trouble    string        // logged last, so that the same one is logged once
 }
 
 // snapshot is the state at one moment; it never changes.
@@ -82,7 +81,7 @@ func New(c Config) (*Line, error) {
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
-	l := &Line{c: c}
+	l := &Line{c: c, refreshing: make(chan struct{}, 1)}
 	l.known.Store(&snapshot{})
 	return l, nil
 }
@@ -123,8 +122,12 @@ func (l *Line) find(is func(Authority) bool) (Authority, bool) {
 // retires what is due. What cannot be done is logged, once; the error is about reading alone:
 // a CA whose plan has to wait must not stop those that issue and answer.
 func (l *Line) Refresh(ctx context.Context) error {
-	l.refreshing.Lock()
-	defer l.refreshing.Unlock()
+	select {
+	case l.refreshing <- struct{}{}:
+		defer func() { <-l.refreshing }()
+	case <-ctx.Done():
+		return fmt.Errorf("waiting while the issuing CAs are read: %w", ctx.Err())
+	}
 	undone, err := l.refresh(ctx)
 	l.note(ctx, errors.Join(err, undone))
 	return err

@@ -190,8 +190,9 @@ func TestCommandCarriesOutNoPlan(t *testing.T) {
 	}
 }
 
-// A plan that was taken back while another portal opened the key is not carried out.
-func TestPlanIsTakenBackMeanwhile(t *testing.T) {
+// A plan that was taken back or postponed while another portal opened the key is not carried
+// out.
+func TestPlanIsTakenBackWhileTheKeyOpens(t *testing.T) {
 	fixture.OnBothEngines(t, func(t *testing.T, address string) {
 		b := newBench(t, fixture.Open(t, address))
 		b.folder = []ca.Authority{authority(t, "issuing"), authority(t, "issuing-2")}

@@ -87,7 +87,7 @@ type Store interface {
 	ActivateAuthority(ctx context.Context, name string, at time.Time, entry audit.Entry) error
 
 	// ActivatePlanned is ActivateAuthority by its plan: the error is ErrState too when the plan
-	// was taken back, or moved behind at, meanwhile.
+	// was taken back, or postponed past at.
 	ActivatePlanned(ctx context.Context, name string, at time.Time, entry audit.Entry) error
 
 	// RetireAuthority ends a retiring authority. The error is ErrState for one that is not

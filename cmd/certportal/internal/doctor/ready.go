@@ -45,11 +45,12 @@ func ReadyPlain(d *Doctor) []ops.Check {
 }
 
 // absent names the CAs whose files another machine has and this one not. Mail servers that ask
-// here about their certificates would hear that the list is not found, and refuse the phones.
+// here about their certificates would hear that the list is not found, and refuse the phones;
+// those of a revoked CA are refused anyway.
 func (d *Doctor) absent() error {
 	var errs []error
 	for _, r := range d.c.CA.Line.Missing() {
-		if r.State != succession.Pending && r.State != succession.Retired && d.c.Now().Before(r.NotAfter) {
+		if (r.State == succession.Active || r.State == succession.Retiring) && d.c.Now().Before(r.NotAfter) {
 			errs = append(errs, fmt.Errorf("the files of issuing CA %s are not on this machine: bring them with certportal ca copy-to and ca copy-from", r.Name))
 		}
 	}
