@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"maps"
 	"os"
+	"strings"
+	"unicode"
 
 	"github.com/alecthomas/kong"
 
@@ -91,7 +93,11 @@ func (i *invocation) again(command string) string {
 // asAccount is what sudo was given to run this command as the account of the service: the next
 // one needs it too.
 func asAccount() string {
-	if account := os.Getenv("USER"); os.Getenv("SUDO_USER") != "" && account != "" && account != "root" {
+	account := os.Getenv("USER")
+	odd := func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("-_.", r)
+	}
+	if os.Getenv("SUDO_USER") != "" && account != "" && account != "root" && !strings.ContainsFunc(account, odd) {
 		return "sudo -u " + account + " "
 	}
 	return ""

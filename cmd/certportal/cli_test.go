@@ -79,7 +79,7 @@ func TestUsage(t *testing.T) {
 // that the service cannot read.
 func TestCommandsToTypeNameTheAccount(t *testing.T) {
 	i := &invocation{cli: &commands{ConfigFile: "x.yaml"}}
-	for account, want := range map[string]string{"": "", "root": "", "certportal": "sudo -u certportal "} {
+	for account, want := range map[string]string{"": "", "root": "", "x; rm": "", "certportal": "sudo -u certportal "} {
 		t.Setenv("SUDO_USER", "anna")
 		t.Setenv("USER", account)
 		testkit.Equal(t, "as "+account, i.again("resume"), want+"certportal --config x.yaml resume")

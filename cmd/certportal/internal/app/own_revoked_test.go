@@ -17,7 +17,7 @@ import (
 	"certportal/internal/test/testkit/fixture"
 )
 
-// An own certificate that was revoked, or that a restored database does not know, makes way
+// An own certificate that the records call revoked, as after a restore, makes way
 // for another within a minute.
 func TestRevokedOwnCertificatesAreReplaced(t *testing.T) {
 	environ := fixture.FastCA()
