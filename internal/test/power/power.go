@@ -1,9 +1,10 @@
-// Package power runs the portal in a virtual machine whose power can be cut, for tests of what
-// survives.
+// Package power has disks that lose at a power loss what they were not asked to flush, and
+// machines, for tests of what survives.
+//
+// [NewVolume] mounts such a disk on a folder of this machine.
 //
 // [New] makes a machine of QEMU, Debian's kernel for clouds, BusyBox and a static program. It
-// has two disks with ext4: /disk, a [Disk] that forgets at [Machine.Cut] what was not flushed,
-// and /witness, which forgets nothing, for notes that are compared afterwards. The program
+// has two disks with ext4: /disk and /witness, for notes that are compared afterwards. The program
 // listens on 10.0.2.15; its ports are reached at 127.0.0.1 of the host. KVM is used where the
 // machine has it; without it the processor is emulated, ten times slower.
 package power
@@ -123,13 +124,6 @@ func (m *Machine) Start(ready func(context.Context) error) {
 			m.t.Fatalf("the portal is not ready:\n%s", m.Log())
 		}
 	}
-}
-
-// Cut cuts the power.
-func (m *Machine) Cut(loss Loss) {
-	m.t.Helper()
-	m.off()
-	m.Disk.lose(loss)
 }
 
 func (m *Machine) off() {
