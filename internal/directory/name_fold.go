@@ -4,7 +4,6 @@ import (
 	"strings"
 	"unicode"
 
-	"golang.org/x/text/cases"
 	"golang.org/x/text/unicode/norm"
 
 	"certportal/internal/portal"
@@ -19,7 +18,7 @@ func fold(name string) string {
 // case, accents and other marks, width, ligatures, invisible characters. Two people
 // whose names have the same skeleton could be mistaken for each other.
 func skeleton(name string) string {
-	name = norm.NFKD.String(cases.Fold().String(norm.NFKD.String(name)))
+	name = norm.NFKD.String(fold(norm.NFKD.String(name)))
 	return strings.Map(func(r rune) rune {
 		if unicode.In(r, unicode.M, unicode.Cf, unicode.Cc) || unicode.IsSpace(r) {
 			return -1
