@@ -119,8 +119,8 @@ func (l *Line) find(is func(Authority) bool) (Authority, bool) {
 }
 
 // Refresh reads folder and store, records what is new in the folder, and activates and
-// retires what is due. What cannot be done is logged, once; the error is about reading alone:
-// a CA whose plan has to wait must not stop those that issue and answer.
+// retires what is due. A plan that has to wait is logged, once, and is no error: it must not
+// stop the CAs that issue and answer.
 func (l *Line) Refresh(ctx context.Context) error {
 	select {
 	case l.refreshing <- struct{}{}:
@@ -128,12 +128,13 @@ func (l *Line) Refresh(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("waiting while the issuing CAs are read: %w", ctx.Err())
 	}
-	undone, err := l.refresh(ctx)
-	l.note(ctx, errors.Join(err, undone))
+	waits, err := l.refresh(ctx)
+	l.note(ctx, errors.Join(err, waits))
 	return err
 }
 
-func (l *Line) refresh(ctx context.Context) (undone, err error) {
+// refresh reports apart why plans have to wait.
+func (l *Line) refresh(ctx context.Context) (waits, err error) {
 	inFolder, unread := l.c.Folder()
 	if unread != nil {
 		unread = fmt.Errorf("reading the CA's folder: %w", unread)
@@ -146,11 +147,13 @@ func (l *Line) refresh(ctx context.Context) (undone, err error) {
 	if err != nil {
 		return nil, errors.Join(unread, fmt.Errorf("reading revoked issuing CAs: %w", err))
 	}
-	acted, undone := l.act(ctx, inFolder, records, listed)
-	if acted {
-		again, err := l.c.Store.Authorities(ctx)
-		if err != nil {
-			return undone, errors.Join(unread, fmt.Errorf("reading states of issuing CAs: %w", err))
+	acted, err := l.record(ctx, inFolder, records, listed)
+	err = errors.Join(unread, err)
+	carried, waits := l.carryOut(ctx, inFolder, records)
+	if acted || carried {
+		again, failed := l.c.Store.Authorities(ctx)
+		if failed != nil {
+			return waits, errors.Join(err, fmt.Errorf("reading states of issuing CAs: %w", failed))
 		}
 		records = again
 	}
@@ -158,7 +161,7 @@ func (l *Line) refresh(ctx context.Context) (undone, err error) {
 	if !same(l.known.Swap(next), next) {
 		l.c.Changed()
 	}
-	return undone, unread
+	return waits, err
 }
 
 // Run refreshes every second until the context ends.
@@ -190,45 +193,30 @@ func (l *Line) note(ctx context.Context, err error) {
 	l.trouble = text
 }
 
-// act records what is new, revokes what an older copy of the records has in another state,
-// and does what is due. It reports whether anything was done. An
-// error about one authority does not stop the others.
-func (l *Line) act(ctx context.Context, inFolder []ca.Authority, records []Record, listed []Listed) (acted bool, err error) {
-	var errs []error
-	do := func(err error) {
-		acted = true
-		// Another replica was first.
-		if !errors.Is(err, ErrState) {
-			errs = append(errs, err)
-		}
-	}
+// record records what is new in the folder, and revokes what an older copy of the records has
+// in another state. It reports whether anything was done. An error about one authority does
+// not stop the others.
+func (l *Line) record(ctx context.Context, inFolder []ca.Authority, records []Record, listed []Listed) (acted bool, err error) {
 	now := l.c.Now()
-	due := l.c.Due() == nil
-	retire := due && !now.Before(l.retireFrom)
-	if retire {
-		l.retireFrom = now.Add(retireEvery)
-	}
 	for _, a := range inFolder {
 		if !slices.ContainsFunc(records, func(r Record) bool { return r.Name == a.Name }) {
-			do(l.add(ctx, a, len(records) == 0 && a.Name == ca.FirstAuthority, now))
+			err, acted = errors.Join(err, done(l.add(ctx, a, len(records) == 0 && a.Name == ca.FirstAuthority, now))), true
 		}
 	}
 	for _, r := range records {
-		gone, revoked := revokedAgain(r, inFolder, listed)
-		switch {
-		case revoked:
-			do(l.c.Store.RevokeAuthority(ctx, gone, gone.Entry("system")))
-		case r.State == Pending && due && !r.ActivateAt.IsZero() && !now.Before(r.ActivateAt):
-			if err := l.issues(r, inFolder); err != nil {
-				errs = append(errs, fmt.Errorf("%s is not activated as planned: %w", r.Name, err))
-				continue
-			}
-			do(l.c.Store.ActivatePlanned(ctx, r.Name, now, entry(audit.CAActivated, r.Name, now, nil)))
-		case r.State == Retiring && retire && now.Sub(r.Left) > retireEvery:
-			do(l.c.Store.RetireAuthority(ctx, r.Name, now, entry(audit.CARetired, r.Name, now, nil)))
+		if gone, revoked := revokedAgain(r, inFolder, listed); revoked {
+			err, acted = errors.Join(err, done(l.c.Store.RevokeAuthority(ctx, gone, gone.Entry("system")))), true
 		}
 	}
-	return acted, errors.Join(errs...)
+	return acted, err
+}
+
+// done is the error of an act, nil where another replica was first.
+func done(err error) error {
+	if errors.Is(err, ErrState) {
+		return nil
+	}
+	return err
 }
 
 // revokedAgain reports whether a recorded authority that is not revoked is listed as such.
@@ -251,24 +239,6 @@ func revokedAgain(r Record, inFolder []ca.Authority, listed []Listed) (Revocatio
 		}
 	}
 	return Revocation{}, false
-}
-
-// errNoPlans means that this process leaves plans to the portal.
-var errNoPlans = errors.New("plans are carried out by a running portal")
-
-// errAway means that the files of an authority are not in the folder of this machine.
-var errAway = errors.New("its files are not in the CA's folder of this machine")
-
-// issues reports why the authority of a record could not issue here.
-func (l *Line) issues(r Record, inFolder []ca.Authority) error {
-	i := slices.IndexFunc(inFolder, func(a ca.Authority) bool { return a.Name == r.Name && belongs(r, a) })
-	if i < 0 {
-		return errAway
-	}
-	if l.c.Opens == nil {
-		return nil
-	}
-	return l.c.Opens(inFolder[i])
 }
 
 // add records an authority of the folder: the only one of an installation as active, any

@@ -2,6 +2,7 @@ package succession_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/x509"
 	"errors"
 	"io/fs"
@@ -51,6 +52,21 @@ func (b *bench) opens(ca.Authority) error {
 		b.opening()
 	}
 	return b.locked
+}
+
+// plan sets when the second CA becomes active by itself.
+func (b *bench) plan(t *testing.T, at time.Time) {
+	t.Helper()
+	testkit.NoError(t, b.db.ScheduleAuthority(t.Context(), "issuing-2", at, fixture.NewEntry(testkit.Noon, audit.CAScheduled, "")))
+}
+
+// newBenchOfTwo has a CA that issues and a pending one.
+func newBenchOfTwo(t *testing.T, db *store.DB) *bench {
+	t.Helper()
+	b := newBench(t, db)
+	b.folder = []ca.Authority{authority(t, "issuing"), authority(t, "issuing-2")}
+	b.refresh(t)
+	return b
 }
 
 // authority is an issuing CA of its own root.
@@ -150,10 +166,8 @@ func TestFolderIsAway(t *testing.T) {
 // the clock is right. Elsewhere it waits, which is logged once and stops nothing else.
 func TestPlanWaits(t *testing.T) {
 	db := fixture.Open(t, fixture.SQLite(t))
-	b := newBench(t, db)
-	b.folder = []ca.Authority{authority(t, "issuing"), authority(t, "issuing-2")}
-	b.refresh(t)
-	testkit.NoError(t, db.ScheduleAuthority(t.Context(), "issuing-2", testkit.Noon, fixture.NewEntry(testkit.Noon, audit.CAScheduled, "")))
+	b := newBenchOfTwo(t, db)
+	b.plan(t, testkit.Noon)
 	whole := b.folder
 	b.folder = whole[:1]
 	b.refresh(t)
@@ -177,10 +191,8 @@ func TestPlanWaits(t *testing.T) {
 // its clock.
 func TestCommandCarriesOutNoPlan(t *testing.T) {
 	db := fixture.Open(t, fixture.SQLite(t))
-	b := newBench(t, db)
-	b.folder = []ca.Authority{authority(t, "issuing"), authority(t, "issuing-2")}
-	b.refresh(t)
-	testkit.NoError(t, db.ScheduleAuthority(t.Context(), "issuing-2", testkit.Noon, fixture.NewEntry(testkit.Noon, audit.CAScheduled, "")))
+	b := newBenchOfTwo(t, db)
+	b.plan(t, testkit.Noon)
 	command := testkit.Must(succession.New(succession.Config{
 		Store: db, Folder: func() ([]ca.Authority, error) { return b.folder, nil }, Now: func() time.Time { return b.now.Add(time.Hour) },
 	}))(t)
@@ -194,20 +206,15 @@ func TestCommandCarriesOutNoPlan(t *testing.T) {
 // out.
 func TestPlanIsTakenBackWhileTheKeyOpens(t *testing.T) {
 	fixture.OnBothEngines(t, func(t *testing.T, address string) {
-		b := newBench(t, fixture.Open(t, address))
-		b.folder = []ca.Authority{authority(t, "issuing"), authority(t, "issuing-2")}
-		b.refresh(t)
-		plan := func(at time.Time) {
-			testkit.NoError(t, b.db.ScheduleAuthority(t.Context(), "issuing-2", at, fixture.NewEntry(testkit.Noon, audit.CAScheduled, "")))
-		}
+		b := newBenchOfTwo(t, fixture.Open(t, address))
 		for _, to := range []time.Time{{}, testkit.Noon.Add(time.Hour)} {
-			plan(testkit.Noon)
-			b.opening = func() { plan(to) }
+			b.plan(t, testkit.Noon)
+			b.opening = func() { b.plan(t, to) }
 			b.refresh(t)
 			testkit.Equal(t, "states", b.states(), "issuing active, issuing-2 pending")
 		}
 		b.opening = nil
-		plan(testkit.Noon)
+		b.plan(t, testkit.Noon)
 		b.refresh(t)
 		testkit.Equal(t, "planned again", b.states(), "issuing retiring, issuing-2 active")
 	})
@@ -243,6 +250,33 @@ func TestA13_SameSerialOfAnotherCA(t *testing.T) {
 	}}, b.now))(t)
 	b.refresh(t)
 	testkit.Equal(t, "states", b.states(), "issuing active")
+}
+
+// unrevoking is a database that cannot record the revocation of a CA.
+type unrevoking struct{ *store.DB }
+
+func (unrevoking) RevokeAuthority(context.Context, succession.Revocation, audit.Entry) error {
+	return fs.ErrClosed
+}
+
+// TestF15_RevocationThatIsNotRecordedIsAnError: unlike a plan that has to wait, it stops a
+// start: the CA would go on issuing.
+func TestF15_RevocationThatIsNotRecordedIsAnError(t *testing.T) {
+	db := fixture.Store(t)
+	b := newBench(t, db)
+	b.folder = []ca.Authority{authority(t, "issuing")}
+	b.refresh(t)
+	cert := b.folder[0].Certificate
+	testkit.Must(db.Replay(t.Context(), []crl.Record{{
+		Seq: 7, Hash: "of another history", Issuer: "root", Serial: testkit.Must(ca.SerialOf(cert.SerialNumber))(t),
+		NotAfter: cert.NotAfter, Revoked: b.now.Add(-time.Hour), Reason: 1,
+	}}, b.now))(t)
+	line := testkit.Must(succession.New(succession.Config{
+		Store: unrevoking{db}, Folder: func() ([]ca.Authority, error) { return b.folder, nil }, Now: func() time.Time { return b.now },
+	}))(t)
+	if err := line.Refresh(t.Context()); !errors.Is(err, fs.ErrClosed) {
+		t.Errorf("got %v, want that the revocation is not recorded", err)
+	}
 }
 
 // TestF15_OlderCopyKeepsTheRevocation: the records are an older copy, in which the CA

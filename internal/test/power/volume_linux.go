@@ -35,7 +35,7 @@ type Volume struct {
 func NewVolume(t testing.TB, folder string) *Volume {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		t.Skip("mounting a disk needs root")
+		daemon.Need(t, "mounting a disk needs root")
 	}
 	for _, p := range []string{"qemu-storage-daemon", "mke2fs", "losetup", "mount"} {
 		if daemon.Program(p) == "" {
